@@ -14,9 +14,7 @@ from attrs import AttrsInstance
 
 from unihooks._contract.statistics import Stats
 from unihooks._management.paging import Page
-from unihooks._model.health import EndpointHealth
-from unihooks._model.jobs import Job
-from unihooks._model.log import Attempt, Delivery, Event
+from unihooks._model.log import Attempt, Delivery
 from unihooks._model.webhooks import Endpoint, Webhook
 
 T = TypeVar("T")
@@ -64,6 +62,7 @@ def webhook_value(webhook: Webhook) -> dict[str, Any]:
 
 def endpoint_value(endpoint: Endpoint) -> dict[str, Any]:
     """Return an endpoint of a webhook."""
+    health = endpoint.health
     return {
         "id": endpoint.id,
         "url": safe_url(endpoint.url),
@@ -71,28 +70,19 @@ def endpoint_value(endpoint: Endpoint) -> dict[str, Any]:
         "state": endpoint.state.value,
         "disabled_reason": endpoint.disabled_reason,
         "disabled_at": time(endpoint.disabled_at),
-        "health": health_value(endpoint.health),
+        "health": plain_value(health)
+        | {name: plain_value(getattr(health, name)) for name in ("last_hour", "last_day")},
     }
-
-
-def health_value(health: EndpointHealth) -> dict[str, Any]:
-    """Return the health of an endpoint."""
-    return _fields(health) | {"last_hour": _fields(health.last_hour), "last_day": _fields(health.last_day)}
-
-
-def event_value(event: Event) -> dict[str, Any]:
-    """Return an event with its payload."""
-    return _fields(event)
 
 
 def delivery_value(delivery: Delivery) -> dict[str, Any]:
     """Return a delivery."""
-    return _fields(delivery) | {"url": safe_url(delivery.url)}
+    return plain_value(delivery) | {"url": safe_url(delivery.url)}
 
 
 def attempt_value(attempt: Attempt) -> dict[str, Any]:
     """Return an attempt with only the names of its headers, and the response's body as text."""
-    return _fields(attempt) | {
+    return plain_value(attempt) | {
         "url": safe_url(attempt.url),
         "duration_ms": round(attempt.duration_ms, 3),
         "request_headers": [name for name, _ in attempt.request_headers],
@@ -101,18 +91,13 @@ def attempt_value(attempt: Attempt) -> dict[str, Any]:
     }
 
 
-def job_value(job: Job) -> dict[str, Any]:
-    """Return a job."""
-    return _fields(job)
-
-
 def stats_value(stats: Stats) -> dict[str, Any]:
     """Return the state of the queue."""
     workers = [{"id": one.id, "host": one.host, "pid": one.pid, "seen_at": time(one.seen_at)} for one in stats.workers]
-    return _fields(stats) | {"workers": workers}
+    return plain_value(stats) | {"workers": workers}
 
 
-def _fields(value: AttrsInstance) -> dict[str, Any]:
+def plain_value(value: AttrsInstance) -> dict[str, Any]:
     """Return the fields of a value that holds no secret, with its times as text."""
     named = {field.name: getattr(value, field.name) for field in attrs.fields(type(value))}
     return {name: time(one) if isinstance(one, datetime) else one for name, one in named.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -76,7 +76,8 @@ def create_console(
         api_security: How programs sign in, as security schemes of OpenAPI by name, for the API's document: such as
             `{"token": {"type": "http", "scheme": "bearer"}}`.
     """
-    _check_language(language)
+    if language is not None and language not in LANGUAGES:
+        raise ValueError(f"language must be one of {', '.join(LANGUAGES)}, or None for the viewer's own")
     settings = ConsoleSettings(
         dispatcher=dispatcher,
         authenticate=authenticate,
@@ -108,15 +109,6 @@ def create_console(
     return SecurityHeaders(app, settings)
 
 
-def _check_language(language: str | None) -> None:
-    if language is not None and language not in LANGUAGES:
-        raise ValueError(f"language must be one of {', '.join(LANGUAGES)}, or None for the viewer's own")
-
-
-async def _not_found(request: Request, _error: Exception) -> Response:
-    return refuse(request, 404)
-
-
 async def _refused(request: Request, error: Exception) -> Response:
     if is_api(request):
         return no_such_path() if isinstance(error, HTTPException) else problem_answer(to_problem(error))
@@ -141,21 +133,11 @@ def _with_other_slash(request: Request) -> str | None:
     return f"{quote(other)}?{query}" if query else quote(other)
 
 
-async def _conflict(request: Request, error: Exception) -> Response:
-    return refuse(request, 409, sentence=told(error))
+def _page_with(status: int, *, says_why: bool = False, **values: Any) -> Callable[[Request, Exception], Any]:
+    async def answer(request: Request, error: Exception) -> Response:
+        return refuse(request, status, **({"sentence": told(error)} if says_why else {}), **values)
 
-
-async def _limited(request: Request, error: Exception) -> Response:
-    return refuse(request, 409, sentence=told(error), limited=True)
-
-
-async def _invalid(request: Request, error: Exception) -> Response:
-    return refuse(request, 400, sentence=told(error))
-
-
-async def _unavailable(request: Request, _error: Exception) -> Response:
-    # The database's message is for the operator's log, not for customers.
-    return refuse(request, 503)
+    return answer
 
 
 async def _left(_request: Request, _error: Exception) -> Response:
@@ -166,10 +148,11 @@ async def _left(_request: Request, _error: Exception) -> Response:
 _HANDLERS = {
     ClientDisconnect: _left,
     HTTPException: _refused,
-    NotFound: _not_found,
-    Conflict: _conflict,
-    LimitReached: _limited,
-    StoreError: _unavailable,
-    UnihooksError: _invalid,
+    NotFound: _page_with(404),
+    Conflict: _page_with(409, says_why=True),
+    LimitReached: _page_with(409, says_why=True, limited=True),
+    # The database's message is for the operator's log, not for customers.
+    StoreError: _page_with(503),
+    UnihooksError: _page_with(400, says_why=True),
     Exception: _refused,
 }

@@ -14,7 +14,7 @@ from unihooks.cli._apps import with_dispatcher
 from unihooks.cli._listing import show_listing
 from unihooks.cli._options import about_one, json_option, paging_options, tenant_option, time_options
 from unihooks.cli._tables import Column, console, show_fields
-from unihooks.cli._values import event_value, short_time, write_json
+from unihooks.cli._values import plain_value, short_time, write_json
 
 _COLUMNS = [
     Column("id"),
@@ -47,7 +47,7 @@ def list_events(
 ) -> None:
     """List events, newest first."""
     filters = {name: options.pop(name) for name in ("product", "event_type", "subject", "since", "until")}
-    show_listing(partial(dispatcher.log.events, tenant=tenant, **filters), _COLUMNS, _row, event_value, **options)
+    show_listing(partial(dispatcher.log.events, tenant=tenant, **filters), _COLUMNS, _row, plain_value, **options)
 
 
 @events.command("show")
@@ -56,7 +56,7 @@ def show_event(dispatcher: Dispatcher, *, event_id: str, tenant: str, as_json: b
     """Show one event with its payload."""
     event = dispatcher.log.event(event_id, tenant=tenant)
     if as_json:
-        write_json(event_value(event))
+        write_json(plain_value(event))
         return
     fields = [
         ("id", event.id),

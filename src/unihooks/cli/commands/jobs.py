@@ -15,7 +15,7 @@ from unihooks.cli._apps import with_dispatcher
 from unihooks.cli._listing import show_listing
 from unihooks.cli._options import about_one, json_option, paging_options, tenant_option
 from unihooks.cli._tables import Column, console, show_fields
-from unihooks.cli._values import job_value, short_time, write_json
+from unihooks.cli._values import plain_value, short_time, write_json
 
 _COLUMNS = [
     Column("id"),
@@ -45,7 +45,7 @@ def jobs() -> None:
 @json_option
 def list_jobs(dispatcher: Dispatcher, *, tenant: str, **paging: Any) -> None:
     """List jobs, newest first."""
-    show_listing(partial(dispatcher.jobs.list, tenant=tenant), _COLUMNS, _row, job_value, **paging)
+    show_listing(partial(dispatcher.jobs.list, tenant=tenant), _COLUMNS, _row, plain_value, **paging)
 
 
 @jobs.command("show")
@@ -89,7 +89,7 @@ def _waited_for(dispatcher: Dispatcher, job: Job) -> Job:
 
 def _show(job: Job, *, as_json: bool) -> None:
     if as_json:
-        write_json(job_value(job))
+        write_json(plain_value(job))
     else:
         show_fields(_fields(job), out=console())
 

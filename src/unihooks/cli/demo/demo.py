@@ -23,7 +23,7 @@ from unihooks._model.products import EventType
 from unihooks._model.retries import RetryPolicy
 from unihooks._model.webhooks import EventSubscription, Webhook
 from unihooks.cli._options import json_option
-from unihooks.cli._values import attempt_value, delivery_value, event_value, webhook_value, write_json
+from unihooks.cli._values import attempt_value, delivery_value, plain_value, webhook_value, write_json
 from unihooks.cli.demo.story import Story
 from unihooks.exceptions import VerificationError
 from unihooks.stores import SQLiteStore
@@ -256,7 +256,7 @@ def _value(outcome: Outcome) -> dict[str, Any]:
         "ok": outcome.ok,
         "seconds": round(outcome.seconds, 3),
         "webhook": webhook_value(outcome.webhook),
-        "event": event_value(outcome.event),
+        "event": plain_value(outcome.event),
         "requests": [
             {
                 "path": one.request.path,

@@ -115,15 +115,24 @@ def security_schemes(settings: ConsoleSettings) -> dict[str, Any]:
 
 def described(one: Operation) -> dict[str, Any]:
     """Return what the document says of an operation."""
-    headers = [*([_KEY] if one.keyed else []), *([_IF_MATCH] if one.versioned else [])]
+    parameters = [
+        *(
+            {"name": name, "in": "path", "required": True, "schema": TEXT}
+            for name in re.findall(r"\{(\w+)\}", one.path)
+        ),
+        *({"name": each.name, "in": "query", "description": each.about, "schema": each.schema} for each in one.query),
+        *([_KEY] if one.keyed else []),
+        *([_IF_MATCH] if one.versioned else []),
+    ]
+    problems = {code: {"$ref": f"#/components/responses/{code}"} for code in problem_codes(one)}
     permission = f"Needs the permission `{one.permission.value}`." if one.permission is not None else ""
     found: dict[str, Any] = {
         "operationId": one.id,
         "tags": [one.tag],
         "summary": one.summary,
         "description": " ".join(filter(None, [one.details, permission])),
-        "parameters": [*_in_path(one.path), *_in_query(one), *headers],
-        "responses": {str(one.status): _answered(one), **_problems(one)},
+        "parameters": parameters,
+        "responses": {str(one.status): _answered(one), **problems},
     }
     if one.body is not None:
         content = {"schema": ref(one.body), "example": EXAMPLES[one.body]}
@@ -135,21 +144,6 @@ def _answered(one: Operation) -> dict[str, Any]:
     found = _response("Created." if one.location else "Done.", one.answer)
     headers = {name: {"$ref": f"#/components/headers/{name}"} for name in one.headers}
     return found | {"headers": headers} if headers else found
-
-
-def _in_path(path: str) -> list[dict[str, Any]]:
-    names = re.findall(r"\{(\w+)\}", path)
-    return [{"name": name, "in": "path", "required": True, "schema": TEXT} for name in names]
-
-
-def _in_query(one: Operation) -> list[dict[str, Any]]:
-    return [
-        {"name": query.name, "in": "query", "description": query.about, "schema": query.schema} for query in one.query
-    ]
-
-
-def _problems(one: Operation) -> dict[str, Any]:
-    return {code: {"$ref": f"#/components/responses/{code}"} for code in problem_codes(one)}
 
 
 def problem_codes(one: Operation) -> list[str]:

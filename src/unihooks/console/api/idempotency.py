@@ -43,9 +43,22 @@ class IdempotentRequest(RequestRecord):
 
     def _repeated(self, before: IdempotencyRecord) -> tuple[int, dict[str, Any]]:
         if before.digest != self.digest:
-            raise _reused()
+            raise Problem(
+                422,
+                "idempotency-key-reused",
+                "The idempotency key was used before",
+                "it came with another request; use a new key for each",
+                name="idempotency-key",
+            )
         if before.status is None or before.content is None:
-            raise _under_way()
+            raise Problem(
+                409,
+                "idempotency-key-in-use",
+                "The first request is still running",
+                "wait for its response, or repeat this in a moment",
+                name="idempotency-key",
+                headers={"retry-after": "1"},
+            )
         return before.status, json.loads(before.content)
 
 
@@ -69,24 +82,3 @@ def checked_key(value: str) -> str:
 def digest_of(method: str, path: str, body: bytes) -> bytes:
     """Return a digest that two requests share only if they are the same."""
     return hashlib.sha256(b"\0".join((method.encode(), path.encode(), body))).digest()
-
-
-def _reused() -> Problem:
-    return Problem(
-        422,
-        "idempotency-key-reused",
-        "The idempotency key was used before",
-        "it came with another request; use a new key for each",
-        name="idempotency-key",
-    )
-
-
-def _under_way() -> Problem:
-    return Problem(
-        409,
-        "idempotency-key-in-use",
-        "The first request is still running",
-        "wait for its response, or repeat this in a moment",
-        name="idempotency-key",
-        headers={"retry-after": "1"},
-    )

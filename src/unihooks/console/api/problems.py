@@ -92,7 +92,8 @@ def to_problem(error: Exception) -> Problem:
     if isinstance(error, Problem):
         return error
     if isinstance(error, NotFound):
-        return _not_found(error)
+        what = (error.name or "item").removesuffix("_id")
+        return Problem(404, "not-found", "Not found", f"there is no {what} with this id", name=error.name)
     for kind, status, slug, title in _KINDS:
         if isinstance(error, kind):
             return Problem(status, slug, title, error.message, name=_field(error))
@@ -100,7 +101,8 @@ def to_problem(error: Exception) -> Problem:
         return _full(error) if error.name in _KEPT else too_many(_SOON, error.message)
     if isinstance(error, StoreError):
         _logger.error("the store cannot be used: %s", error)
-        return _unavailable()
+        sentence, again = "try again in a few seconds", {"retry-after": str(_SOON)}
+        return Problem(503, "unavailable", "The database cannot be used at the moment", sentence, headers=again)
     _logger.error("a request to the console's API failed", exc_info=error)
     return Problem(500, "internal", "Something went wrong", "the operator's log has the reason; try again")
 
@@ -150,24 +152,8 @@ def _field(error: UnihooksError) -> str | None:
     return f"payload{name[1:]}" if name is not None and name.startswith("$") else name
 
 
-def _not_found(error: NotFound) -> Problem:
-    what = (error.name or "item").removesuffix("_id")
-    detail = f"there is no {what} with this id"
-    return Problem(404, "not-found", "Not found", detail, name=error.name)
-
-
 def _full(error: LimitReached) -> Problem:
     return Problem(409, "limit-reached", "There are as many as there may be", error.message, name=error.name)
-
-
-def _unavailable() -> Problem:
-    return Problem(
-        503,
-        "unavailable",
-        "The database cannot be used at the moment",
-        "try again in a few seconds",
-        headers={"retry-after": "5"},
-    )
 
 
 def _encoded(content: Any) -> bytes:

@@ -138,7 +138,7 @@ def _headers(operation: Operation, call: Call, content: Mapping[str, Any]) -> di
 def _not_allowed(method: str, operations: Mapping[str, Operation]) -> Problem:
     """Return the problem of a method that a path does not have; it says what the allowed ones do."""
     allowed = ", ".join(["GET, HEAD" if one == "GET" else one for one in operations])
-    ways = "; ".join(f"{one} to {_lowered(found.summary)}" for one, found in operations.items())
+    ways = "; ".join(f"{one} to {found.summary[:1].lower()}{found.summary[1:]}" for one, found in operations.items())
     return Problem(
         405,
         "method-not-allowed",
@@ -146,7 +146,3 @@ def _not_allowed(method: str, operations: Mapping[str, Operation]) -> Problem:
         f"this path does not take {method[:_MOST_METHOD]}: use {ways}",
         headers={"allow": allowed},
     )
-
-
-def _lowered(sentence: str) -> str:
-    return sentence[:1].lower() + sentence[1:]

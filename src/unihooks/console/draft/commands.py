@@ -45,18 +45,6 @@ def with_typed_renames(draft: Draft, form: Form) -> Draft:
     return evolve(draft, mapping=mapping_text.with_rules(draft.mapping, rules.values())) if rules else draft
 
 
-def _to_step(draft: Draft, rest: str, _form: Form) -> Draft:
-    return evolve(draft, step=rest) if rest in STEPS else draft
-
-
-def _add_endpoint(draft: Draft, _rest: str, _form: Form) -> Draft:
-    return evolve(draft, endpoints=[*draft.endpoints, EndpointField()])
-
-
-def _drop_endpoint(draft: Draft, rest: str, _form: Form) -> Draft:
-    return evolve(draft, endpoints=_without(draft.endpoints, rest) or [EndpointField()])
-
-
 def _with_https(draft: Draft, rest: str, _form: Form) -> Draft:
     rows = [evolve(row, url=with_https(row.url)) if str(at) == rest else row for at, row in enumerate(draft.endpoints)]
     return evolve(draft, endpoints=rows)
@@ -89,14 +77,6 @@ def _with_pasted(rows: Iterable[T], at: str, pasted: list[T], is_blank: Callable
 def with_https(url: str) -> str:
     """Return a URL with https:// instead of its scheme, if it has one."""
     return f"https://{url.partition('://')[2] or url}"
-
-
-def _add_header(draft: Draft, _rest: str, _form: Form) -> Draft:
-    return evolve(draft, headers=[*draft.headers, HeaderField()])
-
-
-def _drop_header(draft: Draft, rest: str, _form: Form) -> Draft:
-    return evolve(draft, headers=_without(draft.headers, rest))
 
 
 def _choose_header(choice: str) -> Callable[[Draft, str, Form], Draft]:
@@ -152,14 +132,6 @@ def _add_pattern(draft: Draft, _rest: str, form: Form) -> Draft:
     return evolve(draft, events=[*draft.events, pattern]) if is_new else draft
 
 
-def _show_example(draft: Draft, rest: str, _form: Form) -> Draft:
-    return evolve(draft, picker=evolve(draft.picker, example=rest))
-
-
-def _remove(draft: Draft, rest: str, _form: Form) -> Draft:
-    return evolve(draft, mapping=mapping_text.with_rules(draft.mapping, [Rule(rest)]))
-
-
 def _rename(draft: Draft, rest: str, form: Form) -> Draft:
     name = form.get(f"to:{rest}").strip()
     if _is_own_name(rest, name):
@@ -184,14 +156,16 @@ def _without(rows: Iterable[T], at: str) -> list[T]:
 
 
 _COMMANDS: dict[str, Callable[[Draft, str, Form], Draft]] = {
-    "step": _to_step,
-    "add-endpoint": _add_endpoint,
-    "drop-endpoint": _drop_endpoint,
+    "step": lambda draft, rest, _form: evolve(draft, step=rest) if rest in STEPS else draft,
+    "add-endpoint": lambda draft, _rest, _form: evolve(draft, endpoints=[*draft.endpoints, EndpointField()]),
+    "drop-endpoint": lambda draft, rest, _form: evolve(
+        draft, endpoints=_without(draft.endpoints, rest) or [EndpointField()]
+    ),
     "https": _with_https,
     "paste": _paste_urls,
     "paste-headers": _paste_headers,
-    "add-header": _add_header,
-    "drop-header": _drop_header,
+    "add-header": lambda draft, _rest, _form: evolve(draft, headers=[*draft.headers, HeaderField()]),
+    "drop-header": lambda draft, rest, _form: evolve(draft, headers=_without(draft.headers, rest)),
     "keep-header": _choose_header(KEEP),
     "replace-header": _choose_header(REPLACE),
     "remove-header": _choose_header(REMOVE),
@@ -200,8 +174,8 @@ _COMMANDS: dict[str, Callable[[Draft, str, Form], Draft]] = {
     "add-pattern": _add_pattern,
     "drop-condition": _drop_condition,
     "conditions": _show_conditions,
-    "example": _show_example,
-    "remove": _remove,
+    "example": lambda draft, rest, _form: evolve(draft, picker=evolve(draft.picker, example=rest)),
+    "remove": lambda draft, rest, _form: evolve(draft, mapping=mapping_text.with_rules(draft.mapping, [Rule(rest)])),
     "rename": _rename,
     "restore": _restore,
 }

@@ -33,7 +33,8 @@ def write(subscriptions: Iterable[EventSubscription]) -> str:
     """Return the text for the subscriptions to events that have conditions."""
     given = list(subscriptions)
     with_some = {(one.product, one.event_type) for one in given if one.where}
-    return "\n\n".join(_paragraph(one) for one in given if (one.product, one.event_type) in with_some)
+    shown = [one for one in given if (one.product, one.event_type) in with_some]
+    return "\n\n".join("\n".join([f"{one.product} {one.event_type}", *map(line_of, one.where)]) for one in shown)
 
 
 def read(text: str) -> list[EventSubscription]:
@@ -65,10 +66,6 @@ def line_of(condition: Condition) -> str:
 def value_text(condition: Condition) -> str:
     """Return the value of a condition as its line says it."""
     return str(condition)[len(f"{condition.path} {condition.op.value}") :].strip()
-
-
-def _paragraph(one: EventSubscription) -> str:
-    return "\n".join([f"{one.product} {one.event_type}", *map(line_of, one.where)])
 
 
 def _subscription(event: str, where: list[Condition]) -> EventSubscription:

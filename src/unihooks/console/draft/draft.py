@@ -187,7 +187,7 @@ def of_form(form: Form, room: Room) -> Draft:
         conditions=form.get("conditions") if as_text else condition_rows.to_text(rows, events, room.catalog),
         condition_rows=rows,
         conditions_as_text=as_text,
-        picker=_picker(form),
+        picker=Picker(search=form.get("find").strip(), example=" ".join(form.get("example").split())),
         policy={name: form.get(f"policy_{name}") for name in policy_text.FIELDS},
         mapping=form.get("mapping"),
         headers=islice(_headers(form), room.headers + 1),
@@ -208,10 +208,6 @@ def _chosen(form: Form, room: Room, rows: Iterable[ConditionField]) -> list[str]
     every = {one.partition(" ")[0] for one in ticked if one.endswith(f" {EVERY_EVENT}") and one not in some}
     kept = [one for one in ticked if one.partition(" ")[0] not in every or one.endswith(f" {EVERY_EVENT}")]
     return list(dict.fromkeys([*kept, *islice(typed, room.events + 1)]))
-
-
-def _picker(form: Form) -> Picker:
-    return Picker(search=form.get("find").strip(), example=" ".join(form.get("example").split()))
 
 
 def _endpoints(form: Form) -> Iterator[EndpointField]:

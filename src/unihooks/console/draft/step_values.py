@@ -20,7 +20,9 @@ from unihooks.exceptions import UnihooksError
 
 def step_values(draft: Draft, dispatcher: Dispatcher) -> dict[str, Any]:
     """Return the values that the template of the draft's step takes beside `draft`, `problems`, `where` and `focus`."""
-    found = {"egress_ips": dispatcher.egress_ips, "without_https": _without_https(draft, dispatcher)}
+    # The rows whose URL would be accepted with https:// before it.
+    without_https = {at for at, row in enumerate(draft.endpoints) if _needs_https(row.url, dispatcher)}
+    found = {"egress_ips": dispatcher.egress_ips, "without_https": without_https}
     if draft.step == "events":
         return {**found, "picked": picked(draft, dispatcher.catalog), "operators": operators()}
     return {**found, **_mapping_values(draft, dispatcher.catalog)} if draft.step == "mapping" else found
@@ -51,11 +53,6 @@ def _mapping_values(draft: Draft, catalog: Catalog | None) -> dict[str, Any]:
         "nothing_left": preview is not None and payload_preview.is_empty(preview.result),
         "key": event_key,
     }
-
-
-def _without_https(draft: Draft, dispatcher: Dispatcher) -> set[int]:
-    """Return the rows whose URL would be accepted with https:// before it."""
-    return {at for at, row in enumerate(draft.endpoints) if _needs_https(row.url, dispatcher)}
 
 
 def _needs_https(url: str, dispatcher: Dispatcher) -> bool:

@@ -31,10 +31,6 @@ def _to_permissions(value: Iterable[Permission | str]) -> frozenset[Permission]:
     return frozenset(Permission(one) for one in value)
 
 
-def _to_tenant(value: object) -> str:
-    return check_tenant(value)
-
-
 @frozen
 class Viewer:
     """A person whom the host has let in; `name` is shown in the top bar.
@@ -48,7 +44,7 @@ class Viewer:
     False
     """
 
-    tenant: str = field(converter=_to_tenant)
+    tenant: str = field(converter=check_tenant)
     name: str = field(default="", converter=str)
     permissions: frozenset[Permission] = field(
         default=frozenset(Permission) - {Permission.OPERATE}, converter=_to_permissions

@@ -45,6 +45,9 @@ PATHS = {step: "payload" if step == "mapping" else step for step in STEPS}
 _STEPS = {path: step for step, path in PATHS.items()}
 _LOOK, _KEEP, _DISCARD, _TRY, _RECEIVER = "", "keep", "discard", "try", "receiver"
 _SAVES = {"save": False, "save:active": True}
+# Where a page is entered again after a button without a script, and which field then has the focus.
+_ANCHORS = {"add-endpoint": "endpoints", "add-header": "headers"}
+_FOCUS = {"paste": "add-endpoint", "paste-headers": "add-header"}
 # A second submit waits for the first, which adds the webhook.
 _WAITS = 40
 _WAIT_SECONDS = 0.25
@@ -147,10 +150,12 @@ async def _done(request: Request, place: _Place, kept: KeptDraft, form: Form) ->
     if to != place.step:
         return redirect(request, _path(request, place.id, to))
     if is_visit(request) and not wrong:
-        return redirect(request, f"{_path(request, place.id, place.step)}#{_anchor(go)}")
+        return redirect(request, f"{_path(request, place.id, place.step)}#{_ANCHORS.get(go, 'draft')}")
     # If a header's name is refused, its value stays on the page, so that only the name has to be corrected.
     typed = form.all("header_value") if wrong else ()
-    return await off_the_loop(_shown, request, kept, place.step, wrong, focus=_focus(go), unsaved=typed)
+    return await off_the_loop(
+        _shown, request, kept, place.step, wrong, focus=_FOCUS.get(go.partition(":")[0], go), unsaved=typed
+    )
 
 
 async def _add(request: Request, place: _Place, kept: KeptDraft, *, active: bool) -> Response:
@@ -269,14 +274,6 @@ def _next_step(step: str, kept: KeptDraft, form: Form, dispatcher: Dispatcher) -
 def _has_typed_renames(form: Form) -> bool:
     blank = Draft()
     return commands.with_typed_renames(blank, form) != blank
-
-
-def _anchor(go: str) -> str:
-    return {"add-endpoint": "endpoints", "add-header": "headers"}.get(go, "draft")
-
-
-def _focus(go: str) -> str:
-    return {"paste": "add-endpoint", "paste-headers": "add-header"}.get(go.partition(":")[0], go)
 
 
 def _shown(

@@ -112,10 +112,6 @@ def _told(dispatcher: Dispatcher, tenant: str) -> list[Change]:
 
 def _remembered(webhooks: Sequence[Webhook]) -> list[Change]:
     """Return what webhooks themselves know of their past."""
-    return sorted(_changes(webhooks), key=lambda one: one.at, reverse=True)[:_MOST_CHANGES]
-
-
-def _changes(webhooks: Sequence[Webhook]) -> list[Change]:
     found: list[Change] = []
     for webhook in webhooks:
         moments = {
@@ -133,7 +129,7 @@ def _changes(webhooks: Sequence[Webhook]) -> list[Change]:
             for one in webhook.endpoints
             if one.disabled_at is not None
         ]
-    return found
+    return sorted(found, key=lambda one: one.at, reverse=True)[:_MOST_CHANGES]
 
 
 def held_by(dispatcher: Dispatcher, worker_id: str) -> tuple[WorkerSeen | None, list[LeasedDelivery]]:

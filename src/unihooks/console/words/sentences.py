@@ -43,12 +43,8 @@ def waits_until(text: str) -> tuple[datetime, str] | None:
 
 
 def _filled(words: str | Plural, figures: Mapping[str, Any]) -> str:
-    text = _in_form(words, figures) if isinstance(words, Plural) else gettext(words)
+    text = ngettext(words.one, words.many, int(figures[words.by])) if isinstance(words, Plural) else gettext(words)
     return text % {name: _shown(name, value) for name, value in figures.items()} if figures else text
-
-
-def _in_form(words: Plural, figures: Mapping[str, Any]) -> str:
-    return ngettext(words.one, words.many, int(figures[words.by]))
 
 
 def _shown(name: str, value: Any) -> str:

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from attrs import evolve
 
+from unihooks._contract.activity import TypeFailures
 from unihooks._model.catalog import Catalog
+from unihooks._model.log import Delivery, Event
 from unihooks._model.operational_product import OPERATIONAL
 from unihooks._model.products import EVERY_EVENT, EventType, Product
+from unihooks._model.webhooks import EventSubscription
 from unihooks.console.words.formats import isolated
 from unihooks.console.words.locale import gettext, later, of_host
 
 T = TypeVar("T", EventType, Product)
 
 
-class Typed(Protocol):
-    """An object with a product and an event type: a subscription, an event, a delivery."""
-
-    @property
-    def product(self) -> str:
-        """Return the product."""
-
-    @property
-    def event_type(self) -> str:
-        """Return the event type."""
+# The objects that have a product and an event type.
+Typed = EventSubscription | Event | Delivery | TypeFailures
 
 
 def shown_catalog(catalog: Catalog | None) -> tuple[Product, ...] | None:
