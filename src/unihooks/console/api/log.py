@@ -103,7 +103,8 @@ async def replay_delivery(call: Call) -> dict[str, Any]:
     delivery_id = call.path["delivery_id"]
     # An id that is only guessed must not use up the tenant's rate, so it is looked up first.
     await call.dispatcher.log.adelivery(delivery_id, tenant=call.tenant)
-    _take(call, 1)
+    if wait := call.settings.rates.replays.take(call.tenant):
+        raise too_many(wait)
     return shapes.shown(await call.dispatcher.log.areplay(delivery_id, tenant=call.tenant))
 
 
@@ -147,9 +148,3 @@ async def _in_bulk(call: Call, name: str, verb: Callable[..., Awaitable[BulkResu
     if wait and not done.made:
         raise too_many(wait)
     return {name: done.made, "more": done.more, "retry_after": ceil(wait)}
-
-
-def _take(call: Call, count: int) -> None:
-    wait = call.settings.rates.replays.take(call.tenant, max(count, 1))
-    if wait:
-        raise too_many(wait)

@@ -21,8 +21,7 @@ async def send_test(call: Call) -> dict[str, Any]:
     count = len(webhook.endpoints) if "endpoint_id" not in call.body else 1
     if count > MOST_TESTED:
         raise invalid(f"the webhook has {count} endpoints; choose one by its id", "endpoint_id")
-    wait = call.settings.rates.tests.take(call.tenant, count)
-    if wait:
+    if wait := call.settings.rates.tests.take(call.tenant, count):
         raise too_many(wait)
     attempts = await call.dispatcher.webhooks.asend_test(webhook.id, tenant=call.tenant, **call.body)
     return {"attempts": [shapes.shown(one) for one in attempts]}

@@ -38,6 +38,15 @@ from unihooks.exceptions import Conflict, NotFound, UnihooksError
 _LONGEST_NAME = 200
 _COPIED = ("name", "description", "subscriptions", "mapping", "headers", "policy", "ordered")
 
+_SECRET_VALUES = later(
+    "An endpoint at a new address would get the saved values, which you may not see. Replace or remove them here, "
+    "or ask somebody who may see secrets to change the address."
+)
+_CONFLICT = later(
+    "Somebody else has changed this webhook since you opened it. Your values are still here: check the webhook in "
+    "another tab, and save again to replace their changes with yours."
+)
+
 
 @frozen
 class Section:
@@ -104,9 +113,9 @@ async def change(request: Request, form: Form) -> Response:
         if await _may_save(request, draft, webhook):
             await _save(dispatcher, section, draft, webhook)
             return go_to(request, "settings", done="saved", webhook_id=webhook.id)
-        section, wrong = _with_headers(section), {"headers": _secret_values()}
+        section, wrong = _with_headers(section), {"headers": gettext(_SECRET_VALUES)}
     except Conflict:
-        draft, wrong = evolve(draft, version=webhook.version), {"": _conflict()}
+        draft, wrong = evolve(draft, version=webhook.version), {"": gettext(_CONFLICT)}
     except UnihooksError as error:
         wrong = {"": told(error)}
     return await off_the_loop(_shown, request, section, draft, webhook, wrong)
@@ -233,20 +242,6 @@ def _shown(
         refused=bool(wrong),
         focus=go,
         **step_values(draft, dispatcher),
-    )
-
-
-def _secret_values() -> str:
-    return gettext(
-        "An endpoint at a new address would get the saved values, which you may not see. Replace or remove them here, "
-        "or ask somebody who may see secrets to change the address."
-    )
-
-
-def _conflict() -> str:
-    return gettext(
-        "Somebody else has changed this webhook since you opened it. Your values are still here: check the webhook in "
-        "another tab, and save again to replace their changes with yours."
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import cached_property
 from urllib.parse import urlencode
@@ -27,21 +27,17 @@ _LEADS = {"bad": later("Failing."), "weak": later("Degraded."), "good": later("H
 class Period:
     """A period of a webhook's page: its length, its steps, and its name."""
 
+    name: str
+    in_sentence: str
     hours: int
     step: timedelta
-    name: Callable[[], str]
-    in_sentence: Callable[[], str]
-
-
-def _named(name: str, in_sentence: str, hours: int, step: timedelta) -> Period:
-    return Period(hours, step, lambda: gettext(name), lambda: gettext(in_sentence))
 
 
 PERIODS: Mapping[str, Period] = {
-    "1h": _named(later("1 hour"), later("the last hour"), 1, _HOUR / 12),
-    "24h": _named(later("24 hours"), later("the last 24 h"), 24, _HOUR),
-    "7d": _named(later("7 days"), later("the last 7 days"), 168, 6 * _HOUR),
-    "30d": _named(later("30 days"), later("the last 30 days"), 720, 24 * _HOUR),
+    "1h": Period(later("1 hour"), later("the last hour"), 1, _HOUR / 12),
+    "24h": Period(later("24 hours"), later("the last 24 h"), 24, _HOUR),
+    "7d": Period(later("7 days"), later("the last 7 days"), 168, 6 * _HOUR),
+    "30d": Period(later("30 days"), later("the last 30 days"), 720, 24 * _HOUR),
 }
 
 
@@ -98,7 +94,7 @@ class WebhookView:
         if len(self.disabled) == len(webhook.endpoints):
             return self._all_disabled()
         if not self.report.total.attempts:
-            sentence = gettext("Nothing was sent in %(period)s.") % {"period": self.period.in_sentence()}
+            sentence = gettext("Nothing was sent in %(period)s.") % {"period": gettext(self.period.in_sentence)}
             return Verdict(webhook_word(webhook), sentence, "test")
         return self._by_rate()
 
@@ -113,7 +109,7 @@ class WebhookView:
         total = self.report.total
         parts = {
             "share": isolated(rate(total.success_share)),
-            "period": self.period.in_sentence(),
+            "period": gettext(self.period.in_sentence),
             "failed": number(total.failed),
         }
         if not total.failed:

@@ -31,7 +31,7 @@ def explain(delivery: Delivery, last: Attempt | None) -> Explanation | None:
     if delivery.state is DeliveryState.CANCELLED:
         return _explanation(_CANCELLED.get(delivery.reason or "", _CANCELLED_ELSE))
     if last is None or delivery.reason == OWN_FAULT:
-        return _explanation(_UNSENT.get(delivery.reason or "", _UNSENT_ELSE[delivery.state]))
+        return _explanation(_OWN_FAULT if delivery.reason == OWN_FAULT else _UNSENT[delivery.state])
     found = explain_attempt(last)
     if found is None or delivery.state is not DeliveryState.FAILED:
         return found
@@ -78,8 +78,7 @@ _NOT_RENDERED = (
     later("The body could not be rendered from this event, so nothing was sent."),
     later("See the reason, and correct the payload mapping. Then recover the missed events."),
 )
-_UNSENT: dict[str, tuple[str, str]] = {OWN_FAULT: _OWN_FAULT}
-_UNSENT_ELSE = {DeliveryState.PENDING: _WAITING, DeliveryState.FAILED: _NOT_RENDERED}
+_UNSENT = {DeliveryState.PENDING: _WAITING, DeliveryState.FAILED: _NOT_RENDERED}
 _CANCELLED_ELSE = (later("It was cancelled before it could be delivered."), later("Replay it to send it again."))
 _CANCELLED: dict[str, tuple[str, str]] = {
     CANCELLED_BY_HAND: (later("It was cancelled by hand."), later("Replay it to send it again.")),
