@@ -12,12 +12,18 @@ ROUTES = [
 ]
 # Under the id of a draft that another viewer has saved, there is an empty one: tests/console/test_drafts.py.
 WITH_IDS = [one for one in ROUTES if "{" in one[0] and "{draft_id}" not in one[0] and one[1] != "HEAD"]
-OTHERS = {
+# Ids of nothing: who has no token or session is refused all the same.
+NOBODYS = {
+    "webhook_id": "wh_x",
+    "endpoint_id": "ep_x",
+    "delivery_id": "dlv_x",
+    "job_id": "job_x",
+    "draft_id": "drf_x",
     "receiver_id": "none",
     "chapter": "none",
     "worker_id": "none",
-    "job_id": "job_x",
-    "draft_id": "drf_x",
+    "file": "none",
+    "section": "details",
     "step": "details",
 }
 
@@ -30,8 +36,8 @@ async def test_ids_of_another_tenant_are_not_found(browse, webhook, dispatcher, 
     dispatcher.drain()
     (delivery,) = dispatcher.log.deliveries(tenant="acme")
     job = dispatcher.jobs.replay(tenant="acme")
-    ids = {"webhook_id": webhook.id, "endpoint_id": webhook.endpoints[0].id}
-    filled = path.format(**ids, delivery_id=delivery.id, file="none", section="details", **OTHERS | {"job_id": job.id})
+    ids = {"webhook_id": webhook.id, "endpoint_id": webhook.endpoints[0].id, "delivery_id": delivery.id}
+    filled = path.format(**{**NOBODYS, **ids, "job_id": job.id})
     before = dispatcher.webhooks.get(webhook.id, tenant="acme")
     fields = {"go": "save", "name": "mine", "endpoint_url": "https://example.com/", "event": "whatsapp message.read"}
     other = browse("other", "read,write,send,secrets,operate")
@@ -44,17 +50,13 @@ async def test_ids_of_another_tenant_are_not_found(browse, webhook, dispatcher, 
 @pytest.mark.parametrize(
     "path, method", [one for one in ROUTES if one[1] == "POST" and one[0] != "/receive/{receiver_id}"]
 )
-async def test_every_form_needs_its_token(browser, webhook, path, method):
-    ids = {"webhook_id": webhook.id, "endpoint_id": webhook.endpoints[0].id}
-    filled = path.format(**ids, delivery_id="dlv_x", file="none", section="details", **OTHERS)
-    assert (await browser.client.post(filled, data={"csrf": "x"})).status_code == 403
+async def test_every_form_needs_its_token(browser, path, method):
+    assert (await browser.client.post(path.format(**NOBODYS), data={"csrf": "x"})).status_code == 403
 
 
 @pytest.mark.parametrize("path, method", ROUTES)
-async def test_every_route_but_the_open_ones_needs_a_viewer(browse, webhook, path, method):
-    ids = {"webhook_id": webhook.id, "endpoint_id": webhook.endpoints[0].id}
-    filled = path.format(**ids, delivery_id="dlv_x", file="none", section="details", **OTHERS)
-    status = (await browse(None).client.request(method, filled)).status_code
+async def test_every_route_but_the_open_ones_needs_a_viewer(browse, path, method):
+    status = (await browse(None).client.request(method, path.format(**NOBODYS))).status_code
     if path.startswith("/static"):
         assert status in (200, 404)
     elif path in ("/portal/signed-out", "/sign-out"):

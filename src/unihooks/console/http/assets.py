@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -99,6 +99,8 @@ def _own() -> dict[str, Asset]:
     }
 
 
+# A host may make several consoles of one look.
+@lru_cache(maxsize=16)
 def _asset(name: str, media_type: str, data: bytes) -> Asset:
     stem, dot, kind = name.partition(".")
     packed = zlib.compress(data, 9, wbits=_GZIP) if len(data) >= _LEAST_BYTES else data
