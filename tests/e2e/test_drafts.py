@@ -98,7 +98,7 @@ def test_an_ended_session_loses_nothing(site, rough):
     assert (wizard.name.input_value(), page.url) == ("While signed out", url)
     other = Wizard(page.context.new_page(), site)
     other.page.goto(url)
-    back = other.page.get_by_role("link", name="Go on where you were")
+    back = other.page.get_by_role("link", name="Continue where you were")
     back.wait_for()
     sign_in(page.context, site)
     back.click()

@@ -22,7 +22,7 @@ def test_ended_session_keeps_what_was_typed_and_goes_on_after_signing_in(site, r
     told.get_by_text("Your session has ended").wait_for()
     with page.context.expect_page() as opened:
         told.get_by_role("link", name="Sign in").click()
-    back = opened.value.get_by_role("link", name="Go on where you were")
+    back = opened.value.get_by_role("link", name="Continue where you were")
     back.wait_for()
     sign_in(page.context, site)
     back.click()

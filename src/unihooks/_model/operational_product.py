@@ -59,7 +59,7 @@ _CHANGED = (
     ["name", "subscriptions"],
 )
 _UNTIL = (
-    {**_TIME, "type": ["string", "null"], "description": "Until when previous secrets keep signing."},
+    {**_TIME, "type": ["string", "null"], "description": "The time until which previous secrets keep signing."},
     "2026-12-01T12:00:00+00:00",
 )
 

@@ -34,15 +34,15 @@ async def test_page_leads_back_to_where_one_was(browse, console, root, webhook):
     stranger = browse(None, app=Mount(root, app=console) if root else console)
     where = f"{root.replace(' ', '%20')}/webhooks/{webhook.id}/deliveries?state=failed&period=7d"
     answer = await stranger.get(where)
-    assert (answer.status_code, link_to(answer, "Go on where you were")) == (401, where)
+    assert (answer.status_code, link_to(answer, "Continue where you were")) == (401, where)
     stranger.client.headers["x-tenant"] = "acme"
-    assert webhook.name in (await stranger.get(link_to(answer, "Go on where you were"))).text
+    assert webhook.name in (await stranger.get(link_to(answer, "Continue where you were"))).text
 
 
 @pytest.mark.parametrize("path", ["//evil.example/x", "/nothing", "//evil.example/new", "/\\evil.example"])
 async def test_page_leads_to_no_other_site(browse, path):
     answer = await browse(None).client.get(f"https://console.example.com{path}")
-    assert (answer.status_code, link_to(answer, "Go on where you were")) == (401, "/")
+    assert (answer.status_code, link_to(answer, "Continue where you were")) == (401, "/")
 
 
 async def test_hosts_sign_in_is_told_where_to_come_back_to(dispatcher, browse):

@@ -79,7 +79,7 @@ async def test_due_is_one_figure_on_each_page_and_leads_to_what_it_counts(browse
 
 
 async def test_throughput_says_that_nothing_is_counted_before_workers_have_noted_it(browse):
-    assert "Workers note it every half minute" in text_of(await browse(permissions=OPERATOR).get("/operator"))
+    assert "Workers record it every half minute" in text_of(await browse(permissions=OPERATOR).get("/operator"))
 
 
 async def test_name_of_a_tenant_may_have_any_character(browse, busy):

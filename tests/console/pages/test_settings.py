@@ -271,7 +271,7 @@ async def test_a_page_that_was_loaded_anew_makes_no_second_copy_like_the_first(b
     path = f"/webhooks/{webhook.id}/duplicate"
     first, second = await browser.post(path), await browser.post(path)
     assert first.url == second.url
-    assert "This copy was there already" in text_of(second)
+    assert "This copy exists already" in text_of(second)
     [copy] = [one for one in dispatcher.webhooks.list(tenant="acme") if one.id != webhook.id]
     dispatcher.webhooks.update(copy.id, tenant="acme", name="Other CRM")
     third = await browser.post(path)

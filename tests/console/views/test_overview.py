@@ -330,4 +330,4 @@ async def test_a_pause_that_the_receiver_asks_for_is_shown(browser, webhook, dis
     receiver.answer(Answer(503, headers={"Retry-After": "1800"}))
     emit()
     page = await browser.get(f"/webhooks/{webhook.id}")
-    assert re.search(r"It asked for a pause with Retry-After. Deliveries go on in (29|30) minutes", text_of(page))
+    assert re.search(r"It asked for a pause with Retry-After. Deliveries continue in (29|30) minutes", text_of(page))

@@ -130,7 +130,7 @@ async def activate_webhook(call: Call) -> dict[str, Any]:
 
 @_switch(f"{_ONE}/deactivate", "deactivateWebhook", answer="Webhook", tagged=True)
 async def deactivate_webhook(call: Call) -> dict[str, Any]:
-    """Deactivate a webhook. It gets no later events, and what is pending is held."""
+    """Deactivate a webhook. It gets no later events, and its pending deliveries are held."""
     switch = partial(call.dispatcher.webhooks.adeactivate, version=call.version)
     return shapes.webhook(await switch(call.path["webhook_id"], tenant=call.tenant))
 
@@ -153,7 +153,7 @@ async def enable_endpoint(call: Call) -> dict[str, Any]:
     versioned=True,
 )
 async def disable_endpoint(call: Call) -> dict[str, Any]:
-    """Disable an endpoint, for a reason that is shown. What is pending for it is held."""
+    """Disable an endpoint, for a reason that is shown. Its pending deliveries are held."""
     parts = {"tenant": call.tenant, "version": call.version, **call.body}
     disabling = call.dispatcher.webhooks.adisable_endpoint(call.path["webhook_id"], call.path["endpoint_id"], **parts)
     return shapes.shown(await disabling)

@@ -20,15 +20,13 @@ SENTENCES = {
     "deactivated": later("The webhook is inactive: nothing is sent, and pending deliveries are on hold."),
     "saved": later("Your changes are saved and apply to all events from now on."),
     "duplicated": later("This is the copy: it is inactive. Change what differs, then activate it."),
-    "duplicated_before": later(
-        "This copy was there already, as you made it. To get another one, change its name first."
-    ),
+    "duplicated_before": later("This copy exists already, unchanged. To get another one, change its name first."),
     "deleted": later("The webhook is deleted. Its delivery log is kept until its retention ends."),
     "discarded": later("The draft is discarded."),
-    "disabled": later("The endpoint is disabled: what is pending is on hold."),
+    "disabled": later("The endpoint is disabled: its pending deliveries are on hold."),
     "throttled": later("Each endpoint now gets at most that many deliveries per second."),
     "unthrottled": later("This webhook no longer limits how fast its endpoints get deliveries."),
-    "enabled": later("The endpoint is enabled again, and what was on hold is being sent."),
+    "enabled": later("The endpoint is enabled again, and its deliveries on hold are being sent."),
     "replayed": later("A new delivery with the same content is being sent."),
     "replayed_possible": later("Some are being sent. The others have no endpoint or no content any more."),
     "replayed_none": later("None of them can be sent: they have no endpoint or no content any more."),
@@ -38,7 +36,7 @@ SENTENCES = {
     "cancelled": later("The delivery is cancelled: there will be no further attempts."),
     "recovered": later("The events that this webhook missed are being sent."),
     "recovered_some": later("Some of what this webhook missed is being sent. For the rest, recover later or as a job."),
-    "job_started": later("The job waits for a worker, and goes on by itself from then on."),
+    "job_started": later("The job waits for a worker, and then continues by itself."),
     "job_stopped": later("The job is stopped. What it has sent again stays."),
     "before": later("This form was already sent, so nothing was done again."),
 }

@@ -85,7 +85,7 @@ _CANCELLED: dict[str, tuple[str, str]] = {
     ENDPOINT_REMOVED: (later("Its endpoint was removed from the webhook."), ""),
     WEBHOOK_DELETED: (later("Its webhook was deleted."), ""),
     HELD_TOO_LONG: (
-        later("It was on hold for 5 days, as the webhook was inactive or the endpoint disabled."),
+        later("It was on hold for 5 days, because the webhook was inactive or the endpoint disabled."),
         later("Activate the webhook or enable the endpoint, then replay it."),
     ),
     ERASED: (later("The event was erased, and its content is gone."), ""),

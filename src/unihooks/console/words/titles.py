@@ -91,5 +91,5 @@ _TEXTS = (
     later("The status of the last response, null if there was none."),
     later("Why, in a sentence."),
     later("The settings that were changed."),
-    later("Until when previous secrets keep signing."),
+    later("The time until which previous secrets keep signing."),
 )
