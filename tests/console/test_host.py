@@ -8,12 +8,10 @@ from importlib.resources import files
 from urllib.parse import unquote_to_bytes
 
 import pytest
-from attrs import evolve
 from console_browser import CANARY, text_of
 from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 
-from unihooks._message.wire_names import WireNames
 from unihooks.console import Viewer, create_console, only_portal_links, portal_link
 from unihooks.console.pages import page_routes
 from unihooks.console.pages.settings import SECTIONS
@@ -49,28 +47,6 @@ async def test_every_link_and_redirect_stays_inside_the_mount(console, browse, w
     token = re.search(r'name="csrf" value="([0-9a-f]+)"', first.text)[1]
     answer = await browser.client.post(f"/a/b/webhooks/{webhook.id}/activate", data={"csrf": token})
     assert answer.url.path == f"/a/b/webhooks/{webhook.id}"
-
-
-async def test_customers_never_read_the_name_of_the_library(console, browse, dispatcher, webhook):
-    dispatcher.settings = evolve(dispatcher.settings, names=WireNames("shop", "Shop/1.0"))
-    dispatcher.webhooks.activate(webhook.id, tenant=webhook.tenant)
-    dispatcher.emit("whatsapp", "message.received", {"sender": {}}, tenant=webhook.tenant)
-    dispatcher.drain()
-    browser = browse(app=Starlette(routes=[Mount("/a/b", app=console)]))
-    waiting, seen = ["/a/b/", "/a/b/api/openapi.json", "/a/b/api/catalog/openapi.json", "/a/b/nowhere"], {}
-    while waiting:
-        link = waiting.pop()
-        answer = await browser.get(link)
-        seen[link] = answer.status_code
-        said = f"{answer.text} {answer.headers} {list(browser.client.cookies)}"
-        assert "unihooks" not in said.lower(), (
-            link,
-            re.findall(r".{60}unihooks.{60}", said, re.DOTALL | re.IGNORECASE),
-        )
-        links = {unescape(one).partition("?")[0] for one in re.findall(r'(?:href|src)="(/[^"]+)"', answer.text)}
-        waiting += [one for one in links - set(seen) - set(waiting) if "operator" not in one]
-    assert len(seen) > 15
-    assert [link for link, status in seen.items() if status != 200] == ["/a/b/nowhere"]
 
 
 async def test_portal_opens_the_mount_with_a_cookie_of_the_host(dispatcher, browse):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 
+import httpx
 import pytest
 
 from unihooks import EventSubscription, HeaderSet, Webhook
+from unihooks.console.pages.settings import SECTIONS
 from unihooks.testing import Answer
 
 
@@ -40,39 +43,33 @@ def names_in(answer) -> set[str]:
     return {found.group() for found in re.finditer("(?i).{0,40}unihooks.{0,40}", f"{headers}\n{answer.text}")}
 
 
+async def crawl(browser, *starts: str) -> dict[str, httpx.Response]:
+    """Return what is found at some paths, and wherever links lead from there; queries are left out."""
+    waiting, found = list(starts), {}
+    while waiting:
+        path = waiting.pop()
+        found[path] = await browser.get(path)
+        links = {unescape(one).partition("?")[0] for one in re.findall(r'(?:href|src)="(/[^"]+)"', found[path].text)}
+        waiting += links - set(found) - set(waiting)
+    return found
+
+
 async def test_the_library_is_named_in_nothing_that_customers_get(browse, console, dispatcher, webhook):
     browser = browse(permissions="read,write,send,secrets")
     delivery = dispatcher.log.deliveries(tenant="acme")[0]
     own = f"/webhooks/{webhook.id}"
-    paths = [
-        "/",
-        "/new",
-        "/deliveries",
-        f"/deliveries/{delivery.id}",
-        "/deliveries/replay",
-        "/jobs",
-        "/events",
-        "/nothing",
-    ]
-    paths += [f"{own}{part}" for part in ("", "/deliveries", "/test", "/settings", "/secret", "/delete", "/ready")]
-    sections = ("details", "endpoints", "events", "payload", "headers", "policy")
-    paths += [f"{own}/settings/{section}" for section in sections]
-    paths += [
-        "/nothing",
-        "/reference",
-        "/events/openapi.json",
-        "/events/asyncapi.json",
-        "/api/openapi.json",
-        "/api/v1/webhooks",
-    ]
-    start = (await browser.get("/")).text
-    paths += re.findall(r'(?:href|src)="(/(?:static|brand)[^"]+)"', start)
-    assert sum(path.startswith("/static") for path in paths) >= 3
-    found = {path: names_in(await browser.get(path)) for path in paths}
-    assert not {path: names for path, names in found.items() if names}
+    documents = ("/api/openapi.json", "/api/catalog/openapi.json", "/api/webhooks", "/api/nothing")
+    found = await crawl(browser, "/", "/nothing", f"{own}/ready", *documents)
+    assert {"/jobs", "/reference", "/events/asyncapi.json", f"/deliveries/{delivery.id}"} <= set(found)
+    parts = ("test", "secret", "delete", *(f"settings/{name}" for name in SECTIONS))
+    assert {f"{own}/{part}" for part in parts} <= set(found)
+    assert sum(path.startswith("/static") for path in found) >= 3
+    assert {path for path, answer in found.items() if answer.status_code != 200} == {"/nothing", "/api/nothing"}
+    named = {path: names_in(answer) for path, answer in found.items()}
+    assert not {path: names for path, names in named.items() if names}
     assert not [name for name in browser.client.cookies if "unihooks" in name.lower()]
     # What a viewer sends is shown with the host's own names.
-    sent = (await browser.get(f"/deliveries/{delivery.id}")).text
+    sent = found[f"/deliveries/{delivery.id}"].text
     assert "acme-event" in sent
     assert "Acme-Webhooks/1.0" in sent
 

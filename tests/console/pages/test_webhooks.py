@@ -7,7 +7,6 @@ from console_browser import CANARY, text_of
 
 from unihooks import Endpoint, Webhook
 from unihooks.exceptions import NotFound
-from unihooks.testing import Answer
 
 
 async def test_empty_list_says_how_to_begin(browser):
@@ -119,13 +118,6 @@ async def test_an_endpoint_is_disabled_for_a_reason(browser, browse, webhook, di
     await browser.post(path)
     (disabled,) = dispatcher.webhooks.get(webhook.id, tenant="acme").endpoints
     assert disabled.disabled_reason == "disabled by hand"
-
-
-async def test_until_when_an_endpoint_wants_nothing_is_shown(browser, webhook, dispatcher, receiver, emit):
-    dispatcher.webhooks.activate(webhook.id, tenant="acme")
-    receiver.answer(Answer(503, headers={"Retry-After": "1800"}))
-    emit()
-    assert "It asked for a pause with Retry-After" in text_of(await browser.get(f"/webhooks/{webhook.id}"))
 
 
 async def test_names_and_descriptions_are_escaped(browser, dispatcher):
