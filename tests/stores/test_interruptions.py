@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 from interruptions import run_script
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(sys.platform == "win32", reason="it has neither forks nor timers there"),
-]
+pytestmark = pytest.mark.slow
 
 KINDS = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
 VERBS = {

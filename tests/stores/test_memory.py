@@ -88,7 +88,6 @@ def test_its_content_is_still_there_after_close(store):
     assert events_in(store) == 1
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="permissions are of another kind there")
 def test_nobody_else_may_read_its_file(temporary):
     store = MemoryStore()
     emit(store, make_event(store, body=f'"{SECRET}"'.encode()))

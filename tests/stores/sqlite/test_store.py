@@ -532,7 +532,6 @@ class TestProcesses:
         assert len(store.list_events("default", EventFilter(), Window(limit=10))) == 4
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be deleted there")
 @pytest.mark.parametrize("replaced", [False, True])
 def test_a_file_that_was_deleted_or_replaced_takes_no_more_events(store, path, replaced):
     emit(store, make_event(store))
