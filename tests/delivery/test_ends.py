@@ -360,8 +360,13 @@ atexit.register(last)
 
 @pytest.mark.parametrize(
     "script",
-    ["dispatcher.drain()", "with dispatcher.running():\n    while not delivered(): gevent.sleep(0.01)"],
-    ids=["drain", "running"],
+    [
+        "dispatcher.drain()",
+        "with dispatcher.running():\n    while not delivered(): gevent.sleep(0.01)",
+        "with dispatcher.running():\n    while not delivered(): dispatcher.drain(); show()",
+        "calls = [gevent.spawn(dispatcher.drain) for _ in range(3)]\ngevent.joinall(calls, raise_error=True)",
+    ],
+    ids=["drain", "running", "drain and console beside it", "drains at once"],
 )
 def test_green_threads_go_on_beside_a_worker(dispatcher, processes, receiver, script):
     pytest.importorskip("gevent")
@@ -377,6 +382,11 @@ def tick():
 gevent.spawn(tick)
 def delivered():
     return dispatcher.log.deliveries(state="delivered")
+def show():
+    from unihooks.console import Viewer, create_console, wsgi
+    environ = {{"REQUEST_METHOD": "GET", "PATH_INFO": "/", "wsgi.input": None}}
+    console = wsgi(create_console(dispatcher, authenticate=lambda request: Viewer("default")))
+    list(console(environ, lambda status, headers: status == "200 OK" or print(status)))
 {script}
 print("ended", len(ticks) > 1)
 """,

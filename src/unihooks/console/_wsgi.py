@@ -13,6 +13,7 @@ from typing import Any
 from attrs import define, field
 from starlette.types import ASGIApp, Message, Scope
 
+from unihooks._base.event_loops import green_loop
 from unihooks.console.http.forms import to_number
 
 StartResponse = Callable[..., Any]
@@ -64,6 +65,9 @@ class _WSGIConsole:
         loop = self._loops.get(process)
         if loop is not None:
             return loop
+        shared = green_loop()
+        if shared is not None:
+            return self._loops.setdefault(process, shared)
         fresh = asyncio.new_event_loop()
         loop = self._loops.setdefault(process, fresh)
         if loop is fresh:
