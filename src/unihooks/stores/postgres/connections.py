@@ -23,20 +23,8 @@ _MOST_PER_HOST = 4
 _LEAST_PER_HOST = 2
 # In seconds, except the last one in milliseconds. Without these settings the system would wait a quarter of an hour for
 # a machine that has vanished, and two hours if there is nothing to send.
-_DEFAULTS: dict[str, str | int] = {
-    "application_name": "unihooks",
-    "keepalives_idle": 10,
-    "keepalives_interval": 3,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 5_000,
-}
-# The server's names for the same, in the same units.
-_ON_THE_SERVER = {
-    "keepalives_idle": "tcp_keepalives_idle",
-    "keepalives_interval": "tcp_keepalives_interval",
-    "keepalives_count": "tcp_keepalives_count",
-    "tcp_user_timeout": "tcp_user_timeout",
-}
+_TIMEOUTS = {"keepalives_idle": 10, "keepalives_interval": 3, "keepalives_count": 3, "tcp_user_timeout": 5_000}
+_DEFAULTS: dict[str, str | int] = {"application_name": "unihooks", **_TIMEOUTS}
 # How often the server checks whether its client is still there.
 _CHECK = {"client_connection_check_interval": "2s"}
 _ENCODING = "UTF8"
@@ -129,7 +117,8 @@ def _is_direct(connection: Connection, settings: Mapping[str, str]) -> bool:
 
 def _session_settings(given: Mapping[str, Any]) -> dict[str, str]:
     """Return the settings for the server's end, except those that the host's options set."""
-    known = {theirs: str(_number(given[ours], 0)) for ours, theirs in _ON_THE_SERVER.items()}
+    # The server's names for the same, in the same units, begin with tcp_.
+    known = {f"tcp_{name.removeprefix('tcp_')}": str(_number(given[name], 0)) for name in _TIMEOUTS}
     # The host may have switched keepalives off.
     settings = _CHECK if str(given.get("keepalives")) == "0" else known | _CHECK
     options = f"{given.get('options') or ''} {os.environ.get('PGOPTIONS', '')}"

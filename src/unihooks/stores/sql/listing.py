@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from typing import NamedTuple
 
 from attrs import evolve
 
@@ -33,13 +32,6 @@ _GROUPS = (
     f"w.id NOT IN ({{webhooks_not_healthy}}) AND {_ENABLED} AND NOT {_ATTEMPTED}",
 )
 _FEW = 500
-
-
-class _Part(NamedTuple):
-    """The part of a window that lies in one group."""
-
-    group: int
-    window: Window
 
 
 def list_webhooks(tx: Transaction, tenant: str, filters: WebhookFilter, window: Window) -> list[Webhook]:
@@ -92,16 +84,16 @@ def _groups(filters: WebhookFilter) -> Collection[int]:
     return {*({0, 1} if wanted - {HealthState.HEALTHY} else ()), *(well if HealthState.HEALTHY in wanted else ())}
 
 
-def _parts(window: Window) -> Iterator[_Part]:
-    """Yield the parts of a window in the order of reading: away from its edge."""
+def _parts(window: Window) -> Iterator[tuple[int, Window]]:
+    """Yield the part of a window that lies in each group, in the order of reading: away from its edge."""
     edge = window.older_than or window.newer_than or ""
     at, id_ = (int(edge[0]), edge[1:]) if edge else (0, None)
     if window.newer_than is not None:
-        yield _Part(at, Window(limit=window.limit, newer_than=id_))
-        yield from (_Part(group, Window(limit=window.limit, newer_than="")) for group in reversed(range(at)))
+        yield at, Window(limit=window.limit, newer_than=id_)
+        yield from ((group, Window(limit=window.limit, newer_than="")) for group in reversed(range(at)))
     else:
-        yield _Part(at, Window(limit=window.limit, older_than=id_))
-        yield from (_Part(group, Window(limit=window.limit)) for group in range(at + 1, len(_GROUPS)))
+        yield at, Window(limit=window.limit, older_than=id_)
+        yield from ((group, Window(limit=window.limit)) for group in range(at + 1, len(_GROUPS)))
 
 
 def _selection(tenant: str, filters: WebhookFilter) -> Selection:
