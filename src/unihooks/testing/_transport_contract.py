@@ -91,7 +91,7 @@ class TransportContract:
     async def test_odd_but_correct_responses_are_read(
         self, transport: httpx.AsyncBaseTransport, hostile: Hostile, trick: str
     ) -> None:
-        """What the standard allows counts by its status, without a warning."""
+        """A response that the standard allows counts by its status, without a warning."""
         outcome = await self._outcome(transport, hostile, trick, _PATIENCE)
         assert (outcome.status_code, outcome.error) == (ODDITIES[trick][0], None)
         assert trick in {"bomb", "two-answers"} or not outcome.warnings
@@ -129,7 +129,7 @@ class TransportContract:
     async def test_request_that_was_given_up_is_not_sent_on(
         self, transport: httpx.AsyncBaseTransport, hostile: Hostile
     ) -> None:
-        """The connection is reset: after an orderly end the kernel would go on sending what it holds."""
+        """The connection is reset: after a regular close the kernel would continue to send its buffer."""
         assert_failed(await send(transport, hostile.url("never-read"), body=bytes(_MEBIBYTE // 4)))
         assert await asyncio.to_thread(hostile.was_reset.wait, _PATIENCE)
 

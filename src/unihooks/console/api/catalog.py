@@ -48,5 +48,5 @@ async def get_viewer(call: Call) -> dict[str, Any]:
 
 @operation("GET", "/usage", "getUsage", answer="Usage")
 async def get_usage(call: Call) -> dict[str, Any]:
-    """Return how much you have and have done in 24 hours. Stored bytes are an estimate."""
+    """Return your usage, including the last 24 hours. Stored bytes are an estimate."""
     return attrs.asdict(await call.dispatcher.ausage(call.tenant))

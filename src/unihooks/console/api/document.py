@@ -75,7 +75,7 @@ def document_operation(operations: Sequence[Operation]) -> Operation:
 
 
 def shown_to(viewer: Viewer, operations: Iterable[Operation]) -> list[Operation]:
-    """Return the operations that a viewer is told of: those for operators are for them alone."""
+    """Return the operations that a viewer may see: only operators see those for operators."""
     return [one for one in operations if one.permission is not Permission.OPERATE or viewer.may(Permission.OPERATE)]
 
 
@@ -114,7 +114,7 @@ def security_schemes(settings: ConsoleSettings) -> dict[str, Any]:
 
 
 def described(one: Operation) -> dict[str, Any]:
-    """Return what the document says of an operation."""
+    """Return the document's entry for an operation."""
     parameters = [
         *(
             {"name": name, "in": "path", "required": True, "schema": TEXT}

@@ -77,6 +77,6 @@ def place_of(name: str, body: Any) -> Place | None:
 
 
 def is_clean(place: Place, faults: Iterable[Fault]) -> bool:
-    """Return whether nothing is wrong at a place, inside it, or with what it is in."""
+    """Return whether a place, its content and everything around it have no errors."""
     bad = [one.place for one in faults if one.place is not None]
     return not any(place[: len(one)] == one or one[: len(place)] == place for one in bad)

@@ -22,7 +22,7 @@ async def list_jobs(call: Call) -> dict[str, Any]:
 
 @sending("/jobs/recover", "startRecovery", answer="Job", body="RecoveryJob", **_MADE)
 async def start_recovery(call: Call) -> dict[str, Any]:
-    """Start a job that plans what a webhook missed in a period, and sends again what failed.
+    """Start a job that plans the events a webhook missed in a period, and sends failed deliveries again.
 
     A tenant has few unfinished jobs at a time.
     """
@@ -31,7 +31,7 @@ async def start_recovery(call: Call) -> dict[str, Any]:
 
 @sending("/jobs/replay", "startReplay", answer="Job", body="ReplayJob", **_MADE)
 async def start_replay(call: Call) -> dict[str, Any]:
-    """Start a job that replays the deliveries that match a filter. They go as they were sent, or as today.
+    """Start a job that replays the deliveries that match a filter. They are sent as before, or rendered as today.
 
     A tenant has few unfinished jobs at a time.
     """
@@ -47,5 +47,5 @@ async def get_job(call: Call) -> dict[str, Any]:
 
 @operation("POST", f"{_ONE}/stop", "stopJob", answer="Job", body="Nothing", permission=Permission.SEND, keyed=True)
 async def stop_job(call: Call) -> dict[str, Any]:
-    """Stop a job. What it has made stays, and one that has ended stays as it is."""
+    """Stop a job. Deliveries that it has made stay, and a job that has ended is not changed."""
     return shapes.shown(await call.dispatcher.jobs.astop(call.path["job_id"], tenant=call.tenant))

@@ -60,7 +60,7 @@ async def replay_deliveries(call: Call) -> dict[str, Any]:
 
 @sending("/webhooks/{webhook_id}/recover", "recoverDeliveries", answer="Recovered", body="Recovery")
 async def recover_deliveries(call: Call) -> dict[str, Any]:
-    """Plan what a webhook missed in a period, and send again what failed, up to `most` deliveries.
+    """Plan the events that a webhook missed in a period, and send failed deliveries again, up to `most`.
 
     If there is `more`, send the request again after `retry_after` seconds, with another idempotency key.
     """

@@ -80,12 +80,12 @@ class Operation:
 
     @property
     def summary(self) -> str:
-        """Return what it does, in one sentence."""
+        """Return its effect, in one sentence."""
         return self._told[0].removesuffix(".")
 
     @property
     def details(self) -> str:
-        """Return what else there is to say."""
+        """Return the rest of its description."""
         return self._told[1]
 
     @property
@@ -95,7 +95,7 @@ class Operation:
 
     @property
     def headers(self) -> list[str]:
-        """Return the headers that say something of its answer."""
+        """Return the headers that describe its response."""
         return [*(["ETag"] if self.tagged else []), *(["Location"] if self.location else [])]
 
     @property

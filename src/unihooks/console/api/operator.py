@@ -41,5 +41,5 @@ async def list_tenants(call: Call) -> dict[str, Any]:
     query=(Query(name="tenant", about="Whose usage.", schema=TEXT | {"minLength": 1, "maxLength": 256}),),
 )
 async def get_usage_of_tenant(call: Call) -> dict[str, Any]:
-    """Return how much a tenant has and has done in 24 hours, by default your own. Stored bytes are an estimate."""
+    """Return the usage of a tenant, including the last 24 hours, by default your own. Stored bytes are an estimate."""
     return attrs.asdict(await call.dispatcher.ausage(call.query.get("tenant", call.tenant)))

@@ -83,12 +83,12 @@ def answer(content: Any, status: int = 200, headers: Mapping[str, str] | None = 
 
 
 def problem_answer(problem: Problem) -> Response:
-    """Render what is wrong."""
+    """Render a problem."""
     return Response(_encoded(problem.content), problem.status, problem.headers, media_type="application/problem+json")
 
 
 def to_problem(error: Exception) -> Problem:
-    """Return what an error means to the caller; what only the operator may know goes to the log."""
+    """Return the problem for an error; details for the operator go to the log."""
     if isinstance(error, Problem):
         return error
     if isinstance(error, NotFound):
@@ -113,7 +113,7 @@ def invalid(sentence: str, name: str | None = None) -> Problem:
 
 
 def with_faults(faults: Sequence[Fault], first: Problem | None = None) -> Problem:
-    """Return the problem of all that is wrong with a request; its kind and field are those of the first fault."""
+    """Return one problem for all errors of a request; its kind and field are those of the first fault."""
     known = first or invalid(faults[0].detail, faults[0].field)
     more = len(faults) - 1
     detail = f"{known.detail} (and {more} more: see errors)" if more else known.detail

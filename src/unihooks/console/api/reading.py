@@ -28,12 +28,12 @@ class Query:
     schema: Schema
 
     def faults(self, text: str) -> list[Fault]:
-        """Tell what is wrong with a text."""
+        """Return the errors of a text."""
         found = faults_of(self._converted(text), self.schema, (self.name,))
         return [Fault(one.detail, name=self.name) for one in found]
 
     def read(self, text: str) -> Any:
-        """Return the value of a text that nothing is wrong with."""
+        """Return the value of a text without errors."""
         return to_moment(text) if self.schema.get("format") == "date-time" else self._converted(text)
 
     def _converted(self, text: str) -> Any:

@@ -74,7 +74,7 @@ def _read(operation: Operation, body: bytes, dispatcher: Dispatcher) -> dict[str
 
 
 def _located(problem: Problem, body: Mapping[str, Any]) -> Problem:
-    """Say where in the body the field of a problem is, if it is there."""
+    """Return the place of a problem's field in the body, if it is there."""
     if problem.name is None or problem.faults:
         return problem
     place = place_of(problem.name, body)

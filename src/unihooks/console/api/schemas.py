@@ -36,7 +36,7 @@ def list_of(schema: Schema) -> Schema:
 
 
 def answered(**properties: Schema) -> Schema:
-    """Return the schema of an object in an answer: all properties are present, and later versions may add some."""
+    """Return the schema of an object in a response: all properties are present, and later versions may add some."""
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 

@@ -29,13 +29,13 @@ async def send_test(call: Call) -> dict[str, Any]:
 
 @operation("POST", "/webhooks/{webhook_id}/preview", "previewMapping", answer="Preview", body="PayloadGiven")
 async def preview_mapping(call: Call) -> dict[str, Any]:
-    """Show what a webhook's mapping makes of a payload, and which conditions of its subscriptions hold."""
+    """Show the result of a webhook's mapping for a payload, and which conditions of its subscriptions hold."""
     return _shown(await call.dispatcher.webhooks.apreview(call.path["webhook_id"], tenant=call.tenant, **call.body))
 
 
 @operation("POST", "/mapping/preview", "tryMapping", answer="Preview", body="MappingTried")
 async def try_mapping(call: Call) -> dict[str, Any]:
-    """Show what a mapping makes of a payload, before it is saved."""
+    """Show the result of a mapping for a payload, before it is saved."""
     return await off_the_loop(_tried, call.body["mapping"], call.body["payload"])
 
 

@@ -96,7 +96,7 @@ async def get_webhook(call: Call) -> dict[str, Any]:
     examine=examine_webhook,
 )
 async def change_webhook(call: Call) -> dict[str, Any]:
-    """Change a webhook. What is left out stays; endpoints, subscriptions and headers are replaced as a whole.
+    """Change a webhook. Omitted fields keep their values; endpoints, subscriptions and headers are replaced as a whole.
 
     An endpoint at another origin needs the permission `secrets`, or the values of all headers.
     """
@@ -123,7 +123,7 @@ async def delete_webhook(call: Call) -> dict[str, Any]:
 
 @_switch(f"{_ONE}/activate", "activateWebhook", answer="Webhook", tagged=True)
 async def activate_webhook(call: Call) -> dict[str, Any]:
-    """Activate a webhook. It gets later events, and what was held goes on."""
+    """Activate a webhook. It gets later events, and held deliveries continue."""
     switch = partial(call.dispatcher.webhooks.aactivate, version=call.version)
     return shapes.webhook(await switch(call.path["webhook_id"], tenant=call.tenant))
 
@@ -137,7 +137,7 @@ async def deactivate_webhook(call: Call) -> dict[str, Any]:
 
 @_switch(f"{_ONE}/endpoints/{{endpoint_id}}/enable", "enableEndpoint", answer="Endpoint")
 async def enable_endpoint(call: Call) -> dict[str, Any]:
-    """Enable a disabled endpoint again. What was held for it goes on."""
+    """Enable a disabled endpoint again. Its held deliveries continue."""
     enable = partial(call.dispatcher.webhooks.aenable_endpoint, version=call.version)
     return shapes.shown(await enable(call.path["webhook_id"], call.path["endpoint_id"], tenant=call.tenant))
 

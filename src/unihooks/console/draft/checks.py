@@ -38,7 +38,7 @@ def step_of(problem: str) -> str:
 
 
 def url_problems(draft: Draft, dispatcher: Dispatcher) -> Problems:
-    """Return what is wrong with the URLs, except for rows that are still empty."""
+    """Return the errors of the URLs, except for rows that are still empty."""
     return {
         name: sentence
         for name, sentence in _details(draft, dispatcher)
@@ -150,7 +150,7 @@ def _events(draft: Draft, dispatcher: Dispatcher) -> Iterator[tuple[str, str]]:
 
 
 def _conditions_as_rows(draft: Draft, dispatcher: Dispatcher) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong with each row of a chosen event."""
+    """Yield the errors of each row of a chosen event."""
     if len(draft.condition_rows) > (most := condition_rows.MOST_ROWS):
         yield "conditions", gettext("There are more than %(most)s conditions. Remove some.") % {"most": most}
         return

@@ -29,7 +29,7 @@ class Cause:
 
 
 def cause(delivery: Delivery) -> Cause:
-    """Return how a delivery stands."""
+    """Return the state of a delivery and its cause."""
     if delivery.held:
         return Cause(state_tone("held"), state_name("held"), _why_held(delivery))
     tone, state, waits = state_tone(delivery.state), state_name(delivery.state), delivery.state is DeliveryState.PENDING

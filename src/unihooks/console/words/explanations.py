@@ -48,7 +48,7 @@ def explain_attempt(attempt: Attempt) -> Explanation | None:
 
 
 def explain_error(error: str) -> Explanation:
-    """Explain what kept an attempt without an answer."""
+    """Explain why an attempt got no response."""
     code = sentence.code if (sentence := recognized(error)) else ""
     return _explanation(next((texts for codes, texts in _ERRORS if re.fullmatch(codes, code)), _ERROR_ELSE))
 

@@ -205,7 +205,7 @@ def fail(scene: Scene, *claimed: Claimed) -> Recorded:
 
 
 def break_down(scene: Scene) -> Claimed:
-    """Let the breaker begin a pause; return a delivery that is under way still."""
+    """Make the breaker begin a pause; return a delivery that is still in flight."""
     scene.several(BREAKER.failures + 1)
     *failing, under_way = scene.claim()
     assert fail(scene, *failing).paused
@@ -213,6 +213,6 @@ def break_down(scene: Scene) -> Claimed:
 
 
 def paused(scene: Scene) -> Claimed:
-    """Store a webhook and let its endpoint fail until its lane is in a pause; one delivery is under way still."""
+    """Store a webhook and make its endpoint fail until its lane pauses; one delivery is still in flight."""
     scene.active()
     return break_down(scene)

@@ -304,7 +304,7 @@ class FiguresRules:
 
 
 def _all_kinds(scene: Scene) -> Webhook:
-    """Bring deliveries in every state, some of them held, to two webhooks; return one."""
+    """Create deliveries in every state, some of them held, for two webhooks; return one."""
     one, two = scene.active(URL, OTHER_URL), scene.active()
     for event_type in ("paid", "refunded"):
         for settle in (scene.deliver, scene.fail, scene.retry):

@@ -266,14 +266,14 @@ class HealthRules:
 
 
 def _state(scene: Scene, webhook: Webhook) -> HealthState:
-    """Return the state of the webhook's only endpoint, in which all that tells of it agrees."""
+    """Return the state of the webhook's only endpoint, after a check that all sources agree."""
     shown = scene.endpoint(webhook).health
     assert scene.health(webhook) == shown
     return shown.state
 
 
 def _attempts(scene: Scene, *, bad: int = 0, good: int = 0) -> list[Recorded]:
-    """Let failures and then successes come in one by one; what fails is tried again in a year."""
+    """Record failures and then successes one by one; failures are tried again in a year."""
     return [
         *(scene.retry(scene.claimed(), after=365 * 86_400) for _ in range(bad)),
         *(scene.deliver(scene.claimed()) for _ in range(good)),

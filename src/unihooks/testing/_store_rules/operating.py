@@ -13,7 +13,7 @@ OTHER = "other"
 
 
 def _note(scene: Scene) -> None:
-    """Do the chore that notes how old the queue is."""
+    """Do the chore that records the age of the queue."""
     scene.store.expire_held(scene.store.now() - 5 * 24 * HOUR, 100)
 
 

@@ -64,7 +64,7 @@ class Scene:
         return body if rendering is None else rendering.render(body).body
 
     def unrendered(self, payload: Any = LONG) -> Delivery:
-        """Let an event's only delivery end as failed because its body cannot be made."""
+        """Make an event's only delivery fail because its body cannot be made."""
         delivery = self.pending(payload=payload)
         claimed = next(one for one in self.claim() if one.id == delivery.id)
         reason = "the payload mapping failed: it is too long"
@@ -105,13 +105,13 @@ class Scene:
         return self.store.revise_webhook(webhook.tenant, webhook.id, lambda current: evolve(current, **changes))
 
     def activate(self, webhook: Webhook) -> Webhook:
-        """Switch the webhook on."""
+        """Activate the webhook."""
         now = self.store.now()
         interval = ActiveInterval(activated_at=now, activated_mark=new_id("mrk_", now))
         return self.revise(webhook, status=WebhookStatus.ACTIVE, interval=interval)
 
     def deactivate(self, webhook: Webhook) -> Webhook:
-        """Switch the webhook off."""
+        """Deactivate the webhook."""
         now = self.store.now()
         interval = self.store.get_webhook(webhook.tenant, webhook.id).interval
         assert interval is not None
@@ -165,7 +165,7 @@ class Scene:
         return Lease(token=next(self._tokens), seconds=seconds)
 
     def plan(self, limit: int = 100, *, capacity: int = 0) -> Planned:
-        """Plan; without room all deliveries are due now and nobody's."""
+        """Plan; without capacity all deliveries are due now and not leased."""
         return self.store.plan(self.lease(), Capacity(capacity, capacity), limit)
 
     def planned(self, event_type: str = "paid", payload: object = None, **changes: Any) -> Event:
@@ -175,7 +175,7 @@ class Scene:
         return event
 
     def several(self, count: int) -> None:
-        """Emit and plan so many events."""
+        """Emit and plan this many events."""
         self.submit(*[self.event() for _ in range(count)])
         self.plan_all()
 
@@ -185,7 +185,7 @@ class Scene:
             pass
 
     def claim(self, total: int = 100, per_endpoint: int = 100, *, seconds: float = 30) -> list[Claimed]:
-        """Claim as one more worker would."""
+        """Claim as another worker would."""
         return self.store.claim(self.lease(seconds), Capacity(total, per_endpoint))
 
     def claim_of_each(self, webhook: Webhook) -> list[Claimed]:
@@ -220,13 +220,13 @@ class Scene:
         return self.record([claimed], state, status_code=status_code, retry_in_us=retry_in_us)
 
     def busy(self, claimed: Claimed, *, seconds: float, after: float = 60, last: bool = False) -> Recorded:
-        """Record that the receiver wants no request for so many seconds."""
+        """Record that the receiver wants no request for this many seconds."""
         state = DeliveryState.FAILED if last else DeliveryState.PENDING
         retry_in_us = None if last else int(after * SECOND)
         return self.record([claimed], state, retry_in_us=retry_in_us, wait_us=int(seconds * SECOND))
 
     def fail(self, *claimed: Claimed, **changes: Any) -> Recorded:
-        """Record a failure for each that is the last."""
+        """Record a final failure for each."""
         return self.record(claimed, DeliveryState.FAILED, reason="no retry is left", **changes)
 
     def record(self, claimed: Iterable[Claimed], state: DeliveryState, **changes: Any) -> Recorded:
@@ -234,7 +234,7 @@ class Scene:
         return self.store.record([self.result(one, state, **changes) for one in claimed])
 
     def settled(self, event_type: str, *, good: int = 0, bad: int = 0) -> Webhook:
-        """Store a webhook for one type of event, and let so many successes and then failures come in."""
+        """Store a webhook for one type of event, and record this many successes and then failures."""
         webhook = self.active(subscriptions=[EventSubscription("shop", event_type)])
         for settle, times in ((self.deliver, good), (self.retry, bad)):
             for _ in range(times):
@@ -243,7 +243,7 @@ class Scene:
         return webhook
 
     def failing_for(self, *, days: float) -> None:
-        """Record failures of what is due, now and each half day until the end, that are all tried again."""
+        """Record failures of due deliveries, now and each half day until the end; all are tried again."""
         left = days * DAY
         while True:
             claimed = self.claim()
@@ -289,11 +289,11 @@ class Scene:
         return Result(claimed, attempt, state, **changes)
 
     def expire(self, seconds: float, *, limit: int = 100) -> int:
-        """Cancel what has been held for so long."""
+        """Cancel deliveries that have been held this long."""
         return self.store.expire_held(self.store.now() - int(seconds * SECOND), limit)
 
     def prune(self, seconds: float, *, limit: int = 100) -> int:
-        """Remove what is older."""
+        """Remove older events."""
         return self.store.prune(self.store.now() - int(seconds * SECOND), limit)
 
     def forget_keys(self, seconds: float, *, limit: int = 100) -> int:

@@ -141,7 +141,7 @@ class TenantRules:
 
 
 def _busy(scene: Scene, tenant: str) -> Webhook:
-    """Let a tenant have something of all that there is; its five events lead to deliveries of every kind."""
+    """Give a tenant some of everything; its five events lead to deliveries of every kind."""
     scene.inactive("https://former.example/in", tenant=tenant)
     webhook = scene.active(URL, OTHER_URL, tenant=tenant, mapping=_OLD_MAPPING)
     scene.emit(tenant=tenant, idempotency_key="once", digest=b"digest")
