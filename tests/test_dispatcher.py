@@ -111,7 +111,7 @@ _VERBS = {
 
 
 @pytest.mark.parametrize("verb", _VERBS)
-def test_a_closed_dispatcher_answers_every_verb_with_an_error(tmp_path, verb):
+def test_every_verb_of_a_closed_dispatcher_raises_an_error(tmp_path, verb):
     dispatcher = Dispatcher(SQLiteStore(tmp_path / "hooks.db"))
     dispatcher.emit("chat", "x", 1)
     dispatcher.close()
@@ -121,7 +121,7 @@ def test_a_closed_dispatcher_answers_every_verb_with_an_error(tmp_path, verb):
     assert not any(thread.name.startswith("unihooks-sqlite") for thread in threading.enumerate())
 
 
-async def test_a_closed_dispatcher_answers_its_awaitable_verbs_with_an_error(host):
+async def test_every_awaitable_verb_of_a_closed_dispatcher_raises_an_error(host):
     await host.dispatcher.aclose()
     with pytest.raises(StoreError, match="this dispatcher is closed"):
         async with host.dispatcher.arunning():
@@ -412,12 +412,12 @@ def test_a_connection_to_another_database_is_refused(file_host, tmp_path):
     connection.close()
 
 
-def test_what_is_no_connection_is_a_type_error(host):
+def test_a_value_that_is_no_connection_is_a_type_error(host):
     with pytest.raises(TypeError):
         host.emit(connection=object())
 
 
-async def test_what_is_no_connection_is_a_type_error_for_aemit_too(host):
+async def test_a_value_that_is_no_connection_is_a_type_error_for_aemit_too(host):
     with pytest.raises(TypeError):
         await host.dispatcher.aemit("chat", "x", 1, connection=object())
 
@@ -583,7 +583,7 @@ def test_a_running_worker_is_seen_and_one_that_ended_is_not(host):
     assert not host.dispatcher.stats().workers
 
 
-def test_a_tenant_has_at_most_so_many_webhooks(new_dispatcher, receiver):
+def test_a_tenant_has_a_limited_number_of_webhooks(new_dispatcher, receiver):
     dispatcher = new_dispatcher(limits=Limits(webhooks_per_tenant=1))
     dispatcher.webhooks.add(Webhook(name="first", endpoints=[receiver.url]), tenant="acme")
     with pytest.raises(LimitReached) as refused:
@@ -592,7 +592,7 @@ def test_a_tenant_has_at_most_so_many_webhooks(new_dispatcher, receiver):
     dispatcher.webhooks.add(Webhook(name="another's", endpoints=[receiver.url]), tenant="globex")
 
 
-def test_a_webhook_has_at_most_so_many_endpoints(new_dispatcher, receiver):
+def test_a_webhook_has_a_limited_number_of_endpoints(new_dispatcher, receiver):
     dispatcher = new_dispatcher(limits=Limits(endpoints_per_webhook=2))
     urls = [receiver.url_for(f"/{number}") for number in range(3)]
     with pytest.raises(InvalidWebhook) as refused:
@@ -603,7 +603,7 @@ def test_a_webhook_has_at_most_so_many_endpoints(new_dispatcher, receiver):
         dispatcher.webhooks.update(webhook.id, endpoints=urls)
 
 
-def test_a_tenant_has_at_most_so_many_endpoints_in_all_its_webhooks(new_dispatcher, receiver):
+def test_a_tenant_has_a_limited_number_of_endpoints_in_all_its_webhooks(new_dispatcher, receiver):
     webhooks = new_dispatcher(limits=Limits(endpoints_per_tenant=4)).webhooks
     urls = [receiver.url_for(f"/{number}") for number in range(4)]
     first = webhooks.add(Webhook(name="two", endpoints=urls[:2]))

@@ -238,7 +238,7 @@ def arguments(scene, function, name, value):
 
 
 @pytest.mark.parametrize("call", list(verbs_and_parameters()), ids=".".join)
-def test_what_is_no_value_for_a_parameter_is_refused_with_a_sentence_and_nothing_is_stored(call, scene):
+def test_a_wrong_value_for_a_parameter_is_refused_with_a_sentence_and_nothing_is_stored(call, scene):
     part, verb, name = call
     owner = scene.dispatcher if part == "dispatcher" else getattr(scene.dispatcher, part)
     function = getattr(owner, verb)
@@ -288,7 +288,7 @@ def error_of(call):
 
 
 @pytest.mark.parametrize("event_type", ["order*", "**", "*.paid", "order.*.*", ".*.*", "order .*"])
-def test_a_pattern_of_event_types_is_refused_with_what_to_write_instead(event_type):
+def test_a_pattern_of_event_types_is_refused_with_a_correction(event_type):
     with pytest.raises(UnknownEventType, match=r"'\*' stands alone, for every event|use 1 to 128 letters"):
         EventSubscription("shop", event_type)
     with pytest.raises(UnknownEventType, match="names one product"):
@@ -321,7 +321,7 @@ def test_a_dsn_that_cannot_be_read_is_refused_when_the_store_is_made(dsn):
 @pytest.mark.parametrize(
     "scheme", ["postgresql+psycopg", "postgresql+asyncpg", "postgres+psycopg2", "PostgreSQL+psycopg"]
 )
-def test_a_dsn_with_the_driver_of_sqlalchemy_is_told_to_drop_it(scheme):
+def test_a_dsn_with_the_driver_of_sqlalchemy_is_an_error_that_says_to_drop_it(scheme):
     with pytest.raises(StoreError, match="drop that part") as raised:
         PostgresStore(f"{scheme}://me:s3cr3t@host/name")
     assert raised.value.name == "dsn"

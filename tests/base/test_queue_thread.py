@@ -19,7 +19,7 @@ PATIENCE = 20
 
 
 @pytest.mark.parametrize("early", [True, False])
-def test_who_waits_gets_the_result_whenever_it_comes(early):
+def test_a_waiter_gets_the_result_whenever_it_comes(early):
     promise = OneShot()
     keeper = threading.Thread(target=promise.set_result, args=([1, 2],))
     if early:
@@ -115,7 +115,7 @@ def test_calls_are_made_in_order_by_a_thread_that_ends_when_asked(numbers):
     assert not numbers.add(SimpleNamespace(waiter=OneShot()))
 
 
-def test_what_is_never_used_is_closed_without_a_thread(numbers):
+def test_an_unused_queue_is_closed_without_a_thread(numbers):
     numbers.stop()
     assert numbers.is_closed
     assert not numbers._thread.is_alive()
@@ -130,7 +130,7 @@ def test_cancelled_calls_are_left_out(numbers):
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_an_error_that_ends_the_thread_is_told_to_all_who_wait(numbers):
+def test_an_error_that_ends_the_thread_reaches_all_waiters(numbers):
     numbers.may_work.clear()
     waiting = [numbers.put(OneShot(), number=SystemExit(3)), numbers.put(OneShot()), numbers.put(Future())]
     numbers.may_work.set()
@@ -158,7 +158,7 @@ def test_a_future_is_told_at_the_next_use_of_a_thread_that_is_gone(numbers, monk
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_nobody_waits_where_a_second_exception_ends_the_thread_that_tells_of_the_first(numbers):
+def test_nobody_waits_if_a_second_exception_ends_the_thread_that_reports_the_first(numbers):
     numbers.may_work.clear()
     numbers.put(OneShot(), number=SystemExit())
     waiting = [in_a_thread(numbers.put(kind()).result) for kind in (Deaf, OneShot)]
@@ -185,7 +185,7 @@ def test_a_thread_that_cannot_be_started_is_an_error_and_takes_no_more(numbers, 
     in_a_thread(numbers.stop).result(PATIENCE)
 
 
-def test_the_thread_itself_is_refused_and_so_is_who_comes_too_late(numbers, monkeypatch):
+def test_calls_of_the_thread_itself_and_late_calls_are_refused(numbers, monkeypatch):
     numbers.put(OneShot()).result()
     monkeypatch.setattr(inside, "is_busy", True)
     with pytest.raises(StoreError, match="interrupted the store's own work"):

@@ -120,7 +120,7 @@ async def test_threads_that_hang_leave_one_that_takes_the_next_job():
     threads.close()
 
 
-def test_what_has_not_begun_when_threads_are_closed_is_cancelled():
+def test_calls_that_have_not_begun_when_threads_are_closed_are_cancelled():
     threads, begun, release = Threads(1, "test"), threading.Event(), threading.Event()
     running = threads.submit(lambda: (begun.set(), release.wait(SECONDS)))
     waiting = threads.submit(print)

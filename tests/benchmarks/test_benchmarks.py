@@ -42,7 +42,7 @@ def test_the_same_holds_on_postgresql(tmp_path, postgres_dsn):
 
 
 @pytest.mark.slow
-def test_what_the_receiver_counts_is_what_the_log_says_and_every_signature_is_valid(tmp_path):
+def test_receiver_and_log_agree_and_every_signature_is_valid(tmp_path):
     rows = _run(tmp_path, "deliveries", "--store", "sqlite")
     assert sum(row.startswith("delivery, ") for row in rows) >= 10
 
@@ -104,21 +104,21 @@ def test_several_worker_processes_deliver_each_event_once(tmp_path, postgres_dsn
 
 @pytest.mark.slow
 @pytest.mark.postgres
-def test_what_deliveries_leave_behind_is_counted_in_bytes(tmp_path, postgres_dsn):
+def test_bytes_that_deliveries_leave_behind_are_counted(tmp_path, postgres_dsn):
     rows = _run(tmp_path, "growth", dsn=postgres_dsn)
     assert {"WAL per delivery, fan-out 1", "tables and indexes per event, fan-out 10"} <= set(rows)
 
 
 @pytest.mark.slow
 @pytest.mark.postgres
-def test_what_is_old_is_removed_by_days_and_row_by_row(tmp_path, postgres_dsn):
+def test_old_rows_are_removed_by_days_and_one_by_one(tmp_path, postgres_dsn):
     rows = _run(tmp_path, "retention", dsn=postgres_dsn)
     assert {f"time to remove {how}" for how in ("1,000 events, row by row", "2,000 events, by days")} <= set(rows)
 
 
 @pytest.mark.slow
 @pytest.mark.postgres
-def test_the_consoles_pages_are_answered_over_much(tmp_path, postgres_dsn):
+def test_the_consoles_pages_work_over_a_large_store(tmp_path, postgres_dsn):
     rows = _run(tmp_path, "console", dsn=postgres_dsn)
     assert sum("the operator's page" in row for row in rows) == 2
 

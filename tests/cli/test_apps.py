@@ -82,7 +82,7 @@ def test_slip_about_the_app_is_one_sentence(run, folder, app, code, sentence):
         ("def f(:", "SyntaxError: invalid syntax (broken_app.py, line 1)"),
     ],
 )
-def test_app_that_breaks_on_import_is_told_where(run, folder, source, sentence):
+def test_an_error_on_import_of_the_app_names_its_place(run, folder, source, sentence):
     (folder / "broken_app.py").write_text(source)
     result = run("status", "--app", "broken_app:dispatcher")
     assert result.exit_code == 1
@@ -106,7 +106,7 @@ def test_only_migrate_makes_a_file(run, tmp_path):
     assert run("status", "--sqlite", path).exit_code == 0
 
 
-def test_migrate_prints_the_sql_for_those_who_run_their_own_migrations(run):
+def test_migrate_prints_the_sql_for_migrations_of_the_host(run):
     printed = run("migrate", "--sql", "--schema", "hooks").stdout
     assert printed.startswith('CREATE SCHEMA IF NOT EXISTS "hooks";')
     assert 'CREATE TABLE "hooks".events' in printed
@@ -126,7 +126,7 @@ def test_migrate_writes_its_steps_as_json(run_json, tmp_path):
     assert run_json("migrate", "--sqlite", tmp_path / "new.db") == {"steps": []}
 
 
-def test_file_that_is_no_database_or_empty_is_told(run, tmp_path):
+def test_file_that_is_no_database_or_empty_is_an_error(run, tmp_path):
     text, empty = tmp_path / "text.db", tmp_path / "empty.db"
     text.write_text("no database, but a text that is long enough to be looked at " * 20)
     empty.touch()
@@ -138,7 +138,7 @@ def test_file_that_is_no_database_or_empty_is_told(run, tmp_path):
 
 
 @pytest.mark.slow
-def test_locked_database_is_told(run, past):
+def test_locked_database_is_an_error(run, past):
     delivery = past.deliveries()[0]
     past.dispatcher.close()
     other = sqlite3.connect(past.path, isolation_level=None)

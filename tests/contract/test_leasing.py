@@ -8,7 +8,7 @@ from unihooks._contract.leasing import Share, holder, holder_of, new_token
 
 
 @given(st.text(max_size=40))
-def test_a_token_tells_its_worker_and_fits_every_database(worker_id):
+def test_a_token_names_its_worker_and_fits_every_database(worker_id):
     token = new_token(worker_id)
     assert holder(token) == holder_of(worker_id)
     assert 0 <= token < 2**62

@@ -77,7 +77,7 @@ def test_an_activation_that_lies_ahead_has_happened_before_the_clock_was_set_bac
 
 
 @pytest.mark.parametrize("disabled_at, planned", [(None, True), (999, False), (1_000, False), (1_001, True)])
-def test_what_was_emitted_before_an_endpoint_was_disabled_is_planned(disabled_at, planned):
+def test_events_emitted_before_an_endpoint_was_disabled_are_planned(disabled_at, planned):
     webhook = one(endpoints=(SubscribedEndpoint("ep_1", disabled_at),))
     assert bool(plan(event(), [webhook])) is planned
 
@@ -91,7 +91,7 @@ def test_a_webhook_without_a_mapping_has_no_rendering():
     assert subscriber(Webhook(name="n", endpoints=["https://example.com"], interval=interval)).rendering is None
 
 
-def test_a_subscriber_holds_what_planning_needs():
+def test_a_subscriber_has_all_that_planning_needs():
     off = datetime(2026, 1, 1, tzinfo=UTC)
     webhook = Webhook(
         name="n",

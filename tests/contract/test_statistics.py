@@ -61,7 +61,7 @@ def test_nothing_has_no_share_and_no_latency():
 # Through the dispatcher.
 
 
-def test_health_and_activity_tell_what_a_webhook_was_sent(host):
+def test_health_and_activity_show_what_a_webhook_was_sent(host):
     webhook = host.webhook("/good", "/bad", tenant="acme")
     host.receiver.on("/bad").answer(500)
     host.emit(tenant="acme")
@@ -88,7 +88,7 @@ def test_another_tenants_webhook_has_neither_health_nor_activity(host):
         host.dispatcher.webhooks.activity(webhook.id, tenant="other")
 
 
-def test_a_report_and_failures_tell_what_a_webhook_was_sent(host):
+def test_a_report_and_failures_show_what_a_webhook_was_sent(host):
     webhook = host.webhook("/good", "/bad", tenant="acme")
     host.receiver.on("/bad").answer(500)
     host.emit(tenant="acme")
@@ -259,7 +259,7 @@ def test_a_body_is_what_was_sent(host):
 # The operator's view.
 
 
-def test_an_overview_names_what_fails_and_what_is_slow(host):
+def test_an_overview_names_failing_and_slow_endpoints(host):
     bad = host.webhook("/bad", tenant="acme", name="CRM")
     host.receiver.on("/bad").answer(500)
     host.emit(tenant="acme")
@@ -333,7 +333,7 @@ def test_an_estimate_is_wrong_by_less_than_a_fifth(durations, share):
     assert 0.8 < estimate(durations, share) / true < 1.2
 
 
-def test_the_median_of_fast_answers_is_not_25_ms():
+def test_the_median_of_fast_responses_is_not_25_ms():
     assert 1.5 <= estimate([1, 2, 2, 2, 3, 4], 0.5) <= 2.4
 
 
@@ -342,7 +342,7 @@ def test_a_larger_share_is_never_reached_sooner(durations, one, other):
     assert estimate(durations, min(one, other)) <= estimate(durations, max(one, other))
 
 
-def test_what_exceeds_the_last_bound_is_taken_to_be_between_it_and_the_longest():
+def test_durations_above_the_last_bound_count_between_it_and_the_longest():
     assert percentile(counted([90_000]), 1, 0.5, 120_000) == pytest.approx(88_682, 0.01)
     assert percentile(counted([90_000]), 1, 0.5, LONGEST) == BOUNDS_MS[-1]
 

@@ -20,7 +20,7 @@ SCRIPT = Path(__file__).with_name("crash.py")
         pytest.param(["--rounds", "15", "--postgres"], id="postgres", marks=pytest.mark.postgres),
     ],
 )
-def test_no_event_is_lost_and_only_what_was_under_way_is_sent_again_when_processes_are_killed_or_frozen(options):
+def test_no_event_is_lost_and_only_deliveries_in_flight_are_repeated_when_processes_are_killed_or_frozen(options):
     command = [sys.executable, str(SCRIPT), *options]
     run = subprocess.run(command, env=unmeasured(), capture_output=True, text=True, timeout=540, check=False)
     sys.stdout.write(run.stdout)

@@ -15,7 +15,7 @@ SCRIPT = Path(__file__).with_name("failover.py")
 
 @pytest.mark.slow
 @pytest.mark.postgres
-def test_what_was_confirmed_is_delivered_when_the_primary_is_killed_and_its_standby_promoted():
+def test_confirmed_events_are_delivered_when_the_primary_is_killed_and_its_standby_promoted():
     command = [sys.executable, str(SCRIPT), "--rounds", "1"]
     run = subprocess.run(command, env=unmeasured(), capture_output=True, text=True, timeout=170, check=False)
     sys.stdout.write(run.stdout)

@@ -14,7 +14,7 @@ SCRIPT = Path(__file__).with_name("hosts.py")
 
 @pytest.mark.slow
 @pytest.mark.postgres
-def test_no_event_is_lost_when_a_worker_and_the_receiver_are_cut_off_and_the_worker_goes_on_by_itself():
+def test_no_event_is_lost_when_a_worker_and_the_receiver_are_cut_off_and_the_worker_continues_alone():
     command = [sys.executable, str(SCRIPT), "--rounds", "1"]
     run = subprocess.run(command, env=unmeasured(), capture_output=True, text=True, timeout=240, check=False)
     sys.stdout.write(run.stdout)

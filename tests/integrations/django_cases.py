@@ -71,7 +71,7 @@ class Transactions(UnihooksTestMixin, TestCase):
             fail()
         assert (payloads(), names()) == ([1], [])
 
-    def test_what_the_store_refuses_leaves_the_transaction_usable(self):
+    def test_a_refusal_of_the_store_leaves_the_transaction_usable(self):
         first = dispatcher().emit("shop", "paid", 1, idempotency_key="k")
         assert dispatcher().emit("shop", "paid", 1, idempotency_key="k") == first
         with pytest.raises(IdempotencyConflict):
@@ -82,7 +82,7 @@ class Transactions(UnihooksTestMixin, TestCase):
         EARLY.emit("shop", "paid", 1)
         assert payloads() == [1]
 
-    def test_operational_events_are_undone_with_what_they_tell(self):
+    def test_operational_events_are_rolled_back_with_the_change_that_they_report(self):
         def fail(telling):
             with transaction.atomic():
                 telling.webhooks.add(webhook())

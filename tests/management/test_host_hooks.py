@@ -60,7 +60,7 @@ def test_a_worker_reports_the_webhook_whose_endpoint_it_disables(new_dispatcher,
     assert not told[0].endpoints[0].enabled
 
 
-def test_a_change_that_failed_is_not_told(new_dispatcher):
+def test_a_failed_change_is_not_reported(new_dispatcher):
     told = []
     dispatcher = new_dispatcher(on_webhook_changed=told.append)
     webhook = dispatcher.webhooks.add(made())
@@ -127,7 +127,7 @@ def test_a_hook_may_use_the_dispatcher_and_close_it(new_dispatcher):
     assert told == [True]
 
 
-def test_closing_waits_for_what_is_still_to_be_told(new_dispatcher):
+def test_closing_waits_for_pending_hook_calls(new_dispatcher):
     told, begun = [], threading.Event()
 
     def note(webhook):
@@ -149,7 +149,7 @@ async def test_the_awaitable_verbs_tell_too(new_dispatcher):
     assert told == [added]
 
 
-def test_what_too_many_changes_would_call_is_dropped_and_counted(new_dispatcher, monkeypatch, caplog):
+def test_hook_calls_beyond_the_limit_are_dropped_and_counted(new_dispatcher, monkeypatch, caplog):
     monkeypatch.setattr("unihooks._management.host_hooks.MOST_WAITING", 2)
     going_on, told = threading.Event(), []
 
@@ -194,6 +194,6 @@ def test_a_forked_child_neither_waits_for_nor_repeats_what_its_parent_calls():
     assert told == ["parent"]
 
 
-def test_what_is_no_function_is_refused(new_dispatcher):
+def test_a_value_that_is_no_function_is_refused(new_dispatcher):
     with pytest.raises(TypeError, match="on_webhook_changed must be a function"):
         new_dispatcher(on_webhook_changed="notify")

@@ -991,7 +991,7 @@ def test_a_preview_shows_the_mapped_payload(host):
     assert not host.received()
 
 
-def test_a_preview_tells_which_conditions_hold(host):
+def test_a_preview_says_which_conditions_hold(host):
     dear, gone = Condition("amount", "ge", 100), Condition("gone", "exists")
     webhook = host.webhook(
         subscriptions=[

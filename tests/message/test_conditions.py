@@ -69,7 +69,7 @@ PAYLOAD = {
         ("tags[*]", "ne", "a"),
     ],
 )
-def test_what_holds(path, op, value):
+def test_conditions_that_hold(path, op, value):
     assert Condition(path, op, value).holds(PAYLOAD)
 
 
@@ -106,18 +106,18 @@ def test_what_holds(path, op, value):
         ("lines.sku", "eq", "A-1"),
     ],
 )
-def test_what_does_not_hold_and_is_no_error(path, op, value):
+def test_conditions_that_do_not_hold_are_no_error(path, op, value):
     assert not Condition(path, op, value).holds(PAYLOAD)
 
 
 @pytest.mark.parametrize("path", ["none", "tags", "tags[*]", "lines[*].n", "deep.x"])
-def test_what_is_there_exists_null_too(path):
+def test_a_present_value_exists_even_null(path):
     assert Condition(path, "exists").holds(PAYLOAD)
     assert not Condition(path, "missing").holds(PAYLOAD)
 
 
 @pytest.mark.parametrize("path", ["gone", "empty[*]", "empty[*].x", "name.x", "lines[*].gone", "lines[3]", "amount[*]"])
-def test_what_is_not_there_is_missing(path):
+def test_an_absent_value_is_missing(path):
     assert Condition(path, "missing").holds(PAYLOAD)
     assert not Condition(path, "exists").holds(PAYLOAD)
 
@@ -157,7 +157,7 @@ def test_numbers_compare_exactly(found, value):
 
 
 @given(JSON)
-def test_the_same_holds_of_what_was_encoded_and_decoded(payload):
+def test_the_same_conditions_hold_after_encoding_and_decoding(payload):
     for one in (Condition("[*]", "exists"), Condition("a[0]", "ne", "x"), Condition("[*][*]", "contains", "a")):
         assert one.holds(payload) is one.holds(json.loads(json.dumps(payload)))
 
@@ -196,13 +196,13 @@ def test_the_same_holds_of_what_was_encoded_and_decoded(payload):
         (("a", "suffix", 1), "value"),
     ],
 )
-def test_what_makes_no_sense_is_refused_when_it_is_built(arguments, name):
+def test_a_senseless_condition_is_refused_when_it_is_built(arguments, name):
     with pytest.raises(InvalidWebhook) as caught:
         Condition(*arguments)
     assert caught.value.name == name
 
 
-def test_conditions_are_equal_by_what_they_say():
+def test_conditions_are_equal_by_value():
     assert Condition("a", "eq", 1) == Condition("a", Operator.EQ, 1)
     assert len({Condition("a", "eq", 1), Condition("a", "eq", value=True), Condition("a", "exists")}) == 3
     assert len({Condition("a", "in", [1, "x"]), Condition("a", "in", (1, "x"))}) == 1
@@ -254,11 +254,11 @@ SCHEMA = {
 
 
 @pytest.mark.parametrize("path", ["gone", "amount.x", "amount[0]", "lines.x", "lines[0].sku", "never", "never.x"])
-def test_a_schema_rules_out_what_it_leaves_no_place_for(path):
+def test_a_schema_rules_out_paths_that_it_does_not_allow(path):
     assert Condition(path, "exists").is_ruled_out(SCHEMA)
 
 
 @pytest.mark.parametrize("path", ["amount", "lines[*].sku", "lines[3]", "open.x[0]", "either.x", "[*].x"])
-def test_a_schema_does_not_rule_out_what_it_may_allow(path):
+def test_a_schema_does_not_rule_out_paths_that_it_may_allow(path):
     assert not Condition(path, "exists").is_ruled_out(SCHEMA)
     assert not Condition(path, "exists").is_ruled_out(schema=True)

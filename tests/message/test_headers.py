@@ -191,7 +191,7 @@ def test_a_name_that_is_no_token_is_refused(name):
 
 
 @pytest.mark.parametrize("name", [f"Authorization: Bearer {CANARY}", f"x{'x' * 140}{CANARY}"])
-def test_what_was_pasted_into_a_name_is_not_repeated(name):
+def test_errors_do_not_repeat_a_pasted_name(name):
     assert refused({name: "v"}).name.endswith("...")
 
 
@@ -223,7 +223,7 @@ def test_a_value_that_is_not_text_is_refused(value):
 
 
 @pytest.mark.parametrize("headers", [5, "ab", ["ab", "c"], [("a",)], {5: "v"}, {b"A": "v"}, None])
-def test_what_is_not_a_mapping_of_text_is_refused(headers):
+def test_headers_that_are_no_mapping_of_text_are_refused(headers):
     assert refused(headers).name == "headers"
 
 

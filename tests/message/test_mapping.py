@@ -304,7 +304,7 @@ def test_payload_nested_too_deep_is_an_own_error(levels):
 
 
 @pytest.mark.parametrize("payload", [{"a": float("inf")}, [float("nan")], "\ud800", {"a": b""}, "x" * 300_000])
-def test_a_preview_refuses_what_could_not_be_sent(payload):
+def test_a_preview_refuses_payloads_that_could_not_be_sent(payload):
     with pytest.raises(InvalidPayload):
         PayloadMapping(remove=["b"]).preview(payload)
 

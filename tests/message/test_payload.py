@@ -89,7 +89,7 @@ def test_each_character_is_escaped_in_a_long_text(character, count):
     assert encode({"a": text}) == json.dumps({"a": text}, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def test_what_a_class_of_text_says_of_itself_changes_nothing():
+def test_methods_of_a_class_of_text_change_nothing():
     text = 'x"\n' * 1_000 + "x" * 50_000
     assert encode([Deaf(text)]) == encode([text])
 
@@ -127,7 +127,7 @@ def test_top_level_may_be_any_json_value(payload):
         (10**400, b"1" + b"0" * 400),
     ],
 )
-def test_subclasses_count_as_what_they_extend(payload, body):
+def test_subclasses_count_as_their_base_type(payload, body):
     assert encode(payload) == body
 
 
@@ -162,7 +162,7 @@ def test_subclasses_count_as_what_they_extend(payload, body):
         (lambda value: ({"a": "ok"}, {"unit price": value}), "$[1]['unit price']"),
     ],
 )
-def test_what_is_not_json_is_refused_by_path(value, advice, wrap, path):
+def test_a_value_that_is_not_json_is_refused_by_path(value, advice, wrap, path):
     with pytest.raises(InvalidPayload) as caught:
         encode(wrap(value))
     assert caught.value.name == path
@@ -232,7 +232,7 @@ def test_many_small_values_over_the_limit_are_refused():
         encode([0] * MAX_PAYLOAD)
 
 
-def test_check_accepts_what_is_plain():
+def test_check_accepts_plain_values():
     assert check({"a": [1, "b", None, (2.5, True)]}) is False
 
 

@@ -96,7 +96,7 @@ def test_base64_of_a_text_around_a_value_is_masked(before, encode, part):
 
 @pytest.mark.parametrize("size", range(4, 16))
 @pytest.mark.parametrize("escape", [str, str.upper, json.dumps, html.escape, quote])
-def test_start_of_a_value_at_the_end_of_a_cut_answer_is_masked(size, escape):
+def test_start_of_a_value_at_the_end_of_a_cut_response_is_masked(size, escape):
     part = f'{TOKEN[:9]}/"<{TOKEN}'
     echo = escape(part).strip('"')[:size]
     assert masked(part, f"{'x' * 100} {echo}", cut=True) == b"x" * 100 + b" ***"
@@ -105,7 +105,7 @@ def test_start_of_a_value_at_the_end_of_a_cut_answer_is_masked(size, escape):
     assert masked(part, f"{'x' * 100} {TOKEN[:3]}!", cut=True).endswith(b"!")
 
 
-def test_start_of_a_value_stays_in_an_answer_that_is_whole():
+def test_start_of_a_value_stays_in_a_complete_response():
     assert masked("gzip-s3cr3t", "gzip") == b"gzip"
 
 
@@ -139,7 +139,7 @@ def test_long_values_with_escapes_are_masked_whole():
     assert b"a\\/" not in masked(value, f"[{json.dumps(value)}]".replace("/", "\\/"))
 
 
-def test_parts_are_bounded_since_each_costs_time_with_every_answer():
+def test_parts_are_bounded_since_each_costs_time_with_every_response():
     values = [",".join(f"word{at:04}" for at in range(400))]
     redactor = Redactor(values, [])
     assert len(redactor._anchors) <= 6 * 64

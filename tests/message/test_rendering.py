@@ -20,7 +20,7 @@ def test_a_rendering_applies_the_mapping_and_encodes_as_an_emit_does():
     assert rendered.warnings == ("renaming 'text' to 'body' replaced a property of that name",)
 
 
-def test_what_it_makes_are_the_same_bytes_after_it_was_stored():
+def test_a_stored_rendering_makes_the_same_bytes():
     rendering = Rendering(MAPPING)
     stored = Rendering.from_definition(rendering.definition)
     body = b'{"a":[{"b":1,"c":2}],"x":{"y z":1},"sender":0}'
@@ -60,7 +60,7 @@ def test_renderings_that_differ_have_different_ids(mapping):
         (b"no JSON", {"a": "b"}, "not JSON"),
     ],
 )
-def test_what_cannot_be_rendered_says_why(body, rename, reason):
+def test_a_failed_rendering_says_why(body, rename, reason):
     with pytest.raises(RenderingFailed) as failed:
         Rendering(PayloadMapping(rename=rename)).render(body)
     assert failed.value.reason.startswith("the payload mapping failed: ")

@@ -96,13 +96,13 @@ def test_a_prepared_destination_expires_with_its_first_secret():
     assert prepare(destination(), to_us(NOW)).expires_at is None
 
 
-def test_what_is_prepared_shows_no_secret():
+def test_a_prepared_destination_shows_no_secret():
     prepared = prepare(destination(), to_us(NOW))
     assert "s3cr3t" not in repr(prepared)
     assert "QQQQ" not in repr(prepared)
 
 
-def test_answers_are_shown_without_the_values_of_custom_headers():
+def test_responses_are_shown_without_the_values_of_custom_headers():
     prepared = prepare(destination(), to_us(NOW))
     assert prepared.hidden.redacted(b"you sent Bearer s3cr3t") == b"you sent ***"
     assert prepared.hidden.redacted_headers([(b"x-s3cr3t", b"is s3cr3t")], 1024) == [(b"x-***", b"is ***")]

@@ -105,7 +105,7 @@ def test_the_reference_library_accepts_what_is_signed_during_a_rotation(body):
 
 
 @given(IDS, st.binary(), st.lists(RAW_KEYS, min_size=1, max_size=4), st.data())
-def test_what_is_signed_verifies_with_any_of_its_secrets(message_id, body, raws, data):
+def test_a_signed_message_verifies_with_any_of_its_secrets(message_id, body, raws, data):
     secrets = ["whsec_" + base64.b64encode(raw).decode() for raw in raws]
     headers = message(id=message_id, body=body, secrets=secrets)
     chosen = data.draw(st.sampled_from(secrets))

@@ -8,19 +8,19 @@ from unihooks.testing import Answer
 from unihooks.testing._answers import Script, render
 
 
-def test_scripted_answers_come_in_order_and_then_204():
+def test_scripted_responses_come_in_order_and_then_204():
     script = Script(500)
     script.answer(Answer(301), 200)
     assert [script.take().status for _ in range(4)] == [500, 301, 200, 204]
 
 
-def test_always_is_answered_when_the_script_is_used_up():
+def test_always_is_used_when_the_script_is_used_up():
     script = Script(200)
     script.always(503)
     assert [script.take().status for _ in range(3)] == [200, 503, 503]
 
 
-def test_answer_is_rendered_with_its_length():
+def test_response_is_rendered_with_its_length():
     assert render(Answer(200, headers={"X-A": "b"}, body=b"ok")) == (
         b"HTTP/1.1 200 OK\r\nx-a: b\r\ncontent-length: 2\r\n\r\nok"
     )

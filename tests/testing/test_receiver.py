@@ -48,7 +48,7 @@ def test_chunked_request_is_read_whole(receiver, client):
     assert receiver.requests[0].body == b"abcd"
 
 
-def test_answers_from_the_constructor_then_answer_then_204():
+def test_responses_come_from_the_constructor_then_answer_then_204():
     with Receiver([500]) as receiver, httpx.Client(verify=receiver.ssl_context, trust_env=False) as client:
         receiver.answer(Answer(200, body=b"ok"))
         answers = [client.post(receiver.url) for _ in range(3)]
@@ -72,26 +72,26 @@ def test_connection_is_kept_and_counted(receiver, client):
     assert [request.connection for request in receiver.requests] == [1, 1, 1, 2]
 
 
-def test_drop_closes_without_an_answer(receiver, client):
+def test_drop_closes_without_a_response(receiver, client):
     receiver.answer(Answer(drop=True))
     with pytest.raises(httpx.RemoteProtocolError):
         client.post(receiver.url)
     assert len(receiver.requests) == 1
 
 
-def test_raw_answer_reaches_the_client(receiver, client):
+def test_raw_response_reaches_the_client(receiver, client):
     receiver.answer(Answer(raw=b"HTTP/1.0 299\r\n\r\n"))
     assert client.post(receiver.url).status_code == 299
 
 
-def test_delay_holds_the_answer_back(receiver, client):
+def test_delay_holds_the_response_back(receiver, client):
     receiver.answer(Answer(delay=60), Answer(204, delay=0.05))
     with pytest.raises(httpx.ReadTimeout):
         client.post(receiver.url, timeout=0.5)
     assert client.post(receiver.url).status_code == 204
 
 
-def test_hanging_answer_never_comes_and_does_not_hinder_stop(receiver, client):
+def test_hanging_response_never_comes_and_does_not_block_stop(receiver, client):
     receiver.answer(Answer(hang=True))
     with pytest.raises(httpx.ReadTimeout):
         client.post(receiver.url, timeout=0.2)
@@ -159,7 +159,7 @@ def test_stop_is_harmless_when_stopped():
     receiver.stop()
 
 
-def test_client_that_speaks_no_tls_or_no_http_hinders_nobody(receiver, client):
+def test_client_that_speaks_no_tls_or_no_http_affects_no_other(receiver, client):
     with pytest.raises(httpx.HTTPError):
         client.post(receiver.url.replace("https:", "http:"))
     plain = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -146,7 +146,7 @@ async def test_idle_connection_is_not_kept_beyond_its_five_minutes(hostile, made
 
 
 @pytest.mark.parametrize("status,kept", [(200, 1), (404, 1), (429, 1), (421, 0), (500, 0), (502, 0), (503, 0)])
-async def test_connection_that_answered_as_a_server_that_is_being_replaced_is_not_kept(plain, status, kept):
+async def test_connection_is_not_kept_after_a_response_of_a_server_being_replaced(plain, status, kept):
     server, url, _ = await plain_server([b"HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n" % status])
     async with server:
         assert (await send(plain, url, body=b"", seconds=SECONDS)).status_code == status
@@ -167,7 +167,7 @@ async def test_connection_that_times_out_takes_the_idle_ones_of_its_endpoint_wit
     assert hostile.connections == before + 1
 
 
-async def test_cancelled_attempt_gives_its_connection_to_nobody(hostile, made):
+async def test_connection_of_a_cancelled_attempt_is_not_reused(hostile, made):
     transport = made()
     await send(transport, hostile.url("ok"))
     task = asyncio.create_task(send(transport, hostile.url("silence"), seconds=SECONDS))
@@ -210,7 +210,7 @@ def plain(made):
     return made(TargetPolicy(allow_http=True, allow=["127.0.0.0/8"]))
 
 
-async def test_reused_connection_that_closes_before_an_answer_is_replaced_once(plain):
+async def test_reused_connection_that_closes_before_a_response_is_replaced_once(plain):
     server, url, opened = await plain_server([NO_CONTENT], [NO_CONTENT])
     async with server:
         for _ in range(2):
@@ -219,7 +219,7 @@ async def test_reused_connection_that_closes_before_an_answer_is_replaced_once(p
         await plain.aclose()
 
 
-async def test_fresh_connection_that_closes_before_an_answer_is_an_error(plain):
+async def test_fresh_connection_that_closes_before_a_response_is_an_error(plain):
     server, url, opened = await plain_server([])
     async with server:
         outcome = await send(plain, url, body=b"", seconds=SECONDS)
@@ -228,7 +228,7 @@ async def test_fresh_connection_that_closes_before_an_answer_is_an_error(plain):
         await plain.aclose()
 
 
-async def test_reused_connection_that_closes_within_an_answer_is_not_replaced(plain):
+async def test_reused_connection_that_closes_within_a_response_is_not_replaced(plain):
     server, url, opened = await plain_server([NO_CONTENT, b"HTTP/1.1 2"])
     async with server:
         await send(plain, url, body=b"", seconds=SECONDS)
@@ -314,7 +314,7 @@ async def test_those_that_are_not_late_are_not_ended(made):
     transport._asking.discard(asking)
 
 
-async def test_an_answer_in_many_portions_is_read_at_intervals(hostile, made, monkeypatch):
+async def test_a_response_in_many_pieces_is_read_at_intervals(hostile, made, monkeypatch):
     portions = []
     took = TLSConnection.buffer_updated
 

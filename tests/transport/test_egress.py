@@ -156,7 +156,7 @@ async def test_a_real_proxy_that_wants_another_password_is_no_fault_of_the_endpo
     assert "wrong" not in caplog.text
 
 
-async def test_a_proxy_is_told_the_address_that_was_checked(hostile, made):
+async def test_a_proxy_gets_the_address_that_was_checked(hostile, made):
     async with proxy_that_answers(OPENED, to=hostile.port) as (egress, asked):
         targets = TargetPolicy(allow=LOOPBACK, resolver=lambda host, port: ["127.0.0.3"])
         outcome = await send(made(targets, egress=egress), f"https://localhost:{hostile.port}/ok")
@@ -164,7 +164,7 @@ async def test_a_proxy_is_told_the_address_that_was_checked(hostile, made):
     assert asked == [f"CONNECT 127.0.0.3:{hostile.port} HTTP/1.1\r\nHost: 127.0.0.3:{hostile.port}\r\n\r\n"]
 
 
-async def test_an_address_of_the_newer_family_is_told_in_brackets(made):
+async def test_an_ipv6_address_is_sent_to_the_proxy_in_brackets(made):
     async with proxy_that_answers(b"HTTP/1.1 502 Bad Gateway\r\n\r\n") as (egress, asked):
         await send(made(TargetPolicy(resolver=lambda host, port: ["2600::1"]), egress=egress), "https://example.com/ok")
     assert asked[0].startswith("CONNECT [2600::1]:443 HTTP/1.1\r\n")
@@ -203,7 +203,7 @@ async def test_a_proxy_that_cannot_reach_one_address_is_asked_for_the_next(made,
     ],
     ids=["rule", "password", "no proxy", "broken", "no http", "more", "nothing", "endless"],
 )
-async def test_a_proxys_own_fault_is_named_to_the_operator_alone(made, answer, told, caplog):
+async def test_a_proxys_own_fault_is_reported_only_to_the_operator(made, answer, told, caplog):
     async with proxy_that_answers(answer) as (egress, _):
         transport = made(TargetPolicy(resolver=lambda host, port: ["1.0.0.1"]), egress=egress)
         outcome = await send(transport, "https://example.com/ok")
@@ -211,7 +211,7 @@ async def test_a_proxys_own_fault_is_named_to_the_operator_alone(made, answer, t
     assert told in caplog.text
 
 
-async def test_a_proxy_that_does_not_listen_is_told_of_once_and_not_asked_by_each_attempt(made, caplog):
+async def test_a_proxy_that_does_not_listen_is_reported_once_and_not_tried_by_each_attempt(made, caplog):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     targets = TargetPolicy(resolver=lambda host, port: ["1.0.0.1"])
@@ -222,7 +222,7 @@ async def test_a_proxy_that_does_not_listen_is_told_of_once_and_not_asked_by_eac
 
 
 @pytest.mark.parametrize("status, asks", [(403, 2), (407, 1)])
-async def test_what_a_proxy_refuses_for_one_address_does_not_keep_others_waiting(made, status, asks, caplog):
+async def test_a_refusal_of_a_proxy_for_one_address_does_not_delay_others(made, status, asks, caplog):
     async with proxy_that_answers(b"HTTP/1.1 %d No\r\n\r\n" % status) as (egress, asked):
         transport = made(TargetPolicy(resolver=lambda host, port: ["1.0.0.1"]), egress=egress)
         for host in ("one", "two"):
@@ -242,7 +242,7 @@ async def test_a_proxy_without_an_address_is_named(made, caplog, monkeypatch):
     assert "s3cr3t" not in caplog.text
 
 
-async def test_what_a_proxy_takes_too_long_to_reach_is_not_reachable(made):
+async def test_an_address_that_a_proxy_takes_too_long_to_reach_is_not_reachable(made):
     async def hang(reader, writer):
         await reader.read()
         writer.close()

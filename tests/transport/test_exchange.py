@@ -45,7 +45,7 @@ def streamed(*parts, status=200, headers=(), error=None, hang=False):
     return answer
 
 
-async def test_answer_of_a_foreign_transport_is_taken():
+async def test_response_of_a_foreign_transport_is_accepted():
     outcome = await attempt(streamed(b"he", b"llo", status=201, headers=[(b"A", b"b")]))
     assert (outcome.status_code, outcome.body, outcome.headers) == (201, b"hello", [(b"A", b"b")])
     assert (outcome.error, outcome.warnings) == (None, ())
@@ -189,7 +189,7 @@ async def test_deadline_in_the_past_is_a_time_out(hostile, made):
         assert (await exchange(made(), request, deadline=time.monotonic() - 1)).error
 
 
-async def test_answer_of_our_own_transport_is_capped_too(hostile, made):
+async def test_response_of_our_own_transport_is_capped_too(hostile, made):
     request = httpx.Request("POST", hostile.url("bomb"), content=b"{}")
     outcome = await exchange(made(), request, deadline=time.monotonic() + SECONDS)
     assert outcome.status_code == 200
@@ -215,7 +215,7 @@ async def test_reason_of_our_own_transport_is_clear(hostile, made, trick, reason
 
 
 @pytest.mark.parametrize("trick", ["silence", "dripping-headers"])
-async def test_answer_that_does_not_come_is_a_time_out(hostile, made, trick):
+async def test_missing_response_is_a_time_out(hostile, made, trick):
     transport = made()
     # The connection exists already, so that connecting takes no time.
     assert (await send(transport, hostile.url("ok"))).status_code == 204

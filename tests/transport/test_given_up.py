@@ -132,7 +132,7 @@ async def test_request_that_is_given_up_is_reset_and_never_arrives_whole(new_tra
         pytest.param(b"no answer\r\n\r\n", id="malformed"),
     ],
 )
-async def test_request_whose_answer_is_cut_or_refused_is_reset(new_transport, scheme, answer):
+async def test_request_whose_response_is_cut_or_refused_is_reset(new_transport, scheme, answer):
     with Deaf(scheme, answer) as receiver:
         async with new_transport(receiver) as transport:
             outcome = await send(transport, receiver.url, seconds=SECONDS, body=BODY)
@@ -144,7 +144,7 @@ async def test_request_whose_answer_is_cut_or_refused_is_reset(new_transport, sc
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("kept", [True, False], ids=["kept", "not kept"])
-async def test_connection_whose_answer_was_whole_ends_in_order(new_transport, scheme, kept):
+async def test_connection_with_a_complete_response_is_closed_in_order(new_transport, scheme, kept):
     answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n%b\r\n" % (b"" if kept else b"connection: close\r\n")
     with Deaf(scheme) as receiver:
         receiver._answer = answer

@@ -151,7 +151,7 @@ async def test_addresses_of_both_families_are_dialled_in_turn(made, hostile, mon
     assert dialled == ["::1:1", "127.0.0.1", "::1:2", "127.0.0.2", "::1:3", "127.0.0.3", "::1:4", "127.0.0.4"]
 
 
-async def test_next_attempt_goes_on_with_the_addresses_that_were_not_dialled(made, hostile):
+async def test_next_attempt_continues_with_the_addresses_that_were_not_dialled(made, hostile):
     closed = [f"127.0.0.{number}" for number in range(2, 18)]
     # Each drain has a transport of its own.
     transports = [made(policy(lambda host, port: [*closed, "127.0.0.1"])) for _ in range(3)]

@@ -197,7 +197,7 @@ def is_contested(data, result):
 @example(data=OK + b"A: b\nContent-Length: 0\r\n\r\n")
 @example(data=OK + b"Content-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
 @example(data=OK + b"Transfer-Encoding: Chunked\r\n\r\n0\r\n\r\n")
-def test_what_is_accepted_is_read_alike_by_two_other_parsers(data):
+def test_accepted_responses_are_read_alike_by_two_other_parsers(data):
     ours = outcome(data)
     if ours is None:
         return
@@ -211,7 +211,7 @@ def test_what_is_accepted_is_read_alike_by_two_other_parsers(data):
 
 @settings(max_examples=500, deadline=None)
 @given(data=mutated)
-def test_what_two_other_parsers_refuse_is_refused(data):
+def test_responses_that_two_other_parsers_refuse_are_refused(data):
     if with_h11(data) is None and with_httptools(data) is None:
         assert outcome(data) is None
 
@@ -249,7 +249,7 @@ def test_junk_never_raises_anything_else(data):
         (b"HTTP/1.1 103 Hint\r\nContent-Length: 5\r\n\r\nhello", "status line"),
     ],
 )
-def test_refusal_says_what_was_wrong(head, reason):
+def test_refusal_names_the_fault(head, reason):
     with pytest.raises(BadResponse, match=reason):
         parse(head)
 
@@ -305,7 +305,7 @@ def test_fault_beside_the_status_is_noted_and_closes_the_connection(data, fault)
 
 @settings(max_examples=300, deadline=None)
 @given(data=mutated, cuts=st.lists(st.integers(0, 1000), max_size=8))
-def test_status_and_headers_of_a_faulty_answer_do_not_depend_on_how_the_bytes_are_cut(data, cuts):
+def test_status_and_headers_of_a_faulty_response_do_not_depend_on_how_the_bytes_are_split(data, cuts):
     def seen(*parts):
         try:
             parser = parse(*parts, ends=True)
@@ -322,7 +322,7 @@ def test_header_with_a_fault_is_read_as_most_clients_do():
     assert parser.headers == [(b"A", b"b c d"), (b"X-B", b"1"), (b"Retry-After", b"9")]
 
 
-def test_nothing_at_all_and_half_an_answer_are_told_apart():
+def test_no_response_and_half_a_response_are_told_apart():
     with pytest.raises(BadResponse, match="before the response arrived"):
         parse(ends=True)
     with pytest.raises(BadResponse, match="before the headers were complete"):
@@ -343,7 +343,7 @@ def test_nothing_at_all_and_half_an_answer_are_told_apart():
         (b"HTTP/1.1 304 Same\r\nContent-Length: 5\r\n\r\n", True),
     ],
 )
-def test_connection_is_kept_only_after_a_complete_answer_and_nothing_more(data, keep):
+def test_connection_is_kept_only_after_exactly_one_complete_response(data, keep):
     parser = parse(data)
     assert parser.done
     assert parser.warning is None
@@ -366,7 +366,7 @@ def test_time_that_the_peer_waits_is_read(header, seconds):
     assert (parser.done, parser.idle_seconds) == (True, seconds)
 
 
-def test_answer_to_head_has_no_body():
+def test_response_to_head_has_no_body():
     parser = ResponseParser(without_body=True)
     parser.feed(OK + b"Content-Length: 5\r\n\r\n")
     assert parser.done
@@ -409,7 +409,7 @@ def test_bytes_that_come_singly_and_trailers_count_as_chunks(data):
     assert parser.warning == "the response came in more than 256 pieces and was cut"
 
 
-def test_answer_in_256_chunks_is_whole():
+def test_response_in_256_chunks_is_complete():
     parser = parse(OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 254 + b"0\r\n\r\n")
     assert (parser.done, parser.keep, parser.warning) == (True, True, None)
 

@@ -26,7 +26,7 @@ def test_session_is_not_offered_after_its_time():
     assert sessions.get("a", 3_600.0) is None
 
 
-def test_oldest_session_makes_room(monkeypatch):
+def test_oldest_session_is_replaced(monkeypatch):
     monkeypatch.setattr(_sessions, "_LIMIT", 2)
     sessions = Sessions()
     for owner in "abac":

@@ -45,7 +45,7 @@ def late_requests(monkeypatch):
         ("plain", "the TLS handshake failed"),
     ],
 )
-async def test_reason_names_what_is_wrong(certificate, reason):
+async def test_reason_names_the_fault(certificate, reason):
     with Hostile(certificate) as hostile:
         transport = HTTPTransport(hostile.targets, ssl_context=hostile.ssl_context)
         outcome = await send(transport, hostile.url("ok"), seconds=0.4 if certificate == "silent" else SECONDS)
@@ -97,7 +97,7 @@ async def test_session_ends_and_the_certificate_is_looked_at_again(resuming, mad
     assert resuming.resumed == [False, False, False]
 
 
-async def test_endpoint_whose_sessions_cannot_be_resumed_is_asked_for_one_only_once(made, monkeypatch):
+async def test_endpoint_without_session_resumption_is_asked_for_a_session_once(made, monkeypatch):
     asked = []
     monkeypatch.setattr(TLSConnection, "take_session", lambda _: asked.append(1))
     with Hostile("ticketless") as hostile:
@@ -115,7 +115,7 @@ async def test_tickets_that_come_before_the_first_request_do_no_harm(hostile, ma
     assert hostile.resumed == [False, True]
 
 
-async def test_answer_that_comes_before_the_request_is_not_taken(made, late_requests):
+async def test_response_before_the_request_is_not_accepted(made, late_requests):
     with Hostile("eager") as hostile:
         assert (await send(made(hostile.targets), hostile.url("silence"), seconds=SECONDS)).error
 
@@ -164,7 +164,7 @@ async def tls_server(issued):
 @pytest.mark.parametrize(
     "names,error", [((), "TLS certificate is not valid for this host"), (("localhost",), None)], ids=["alone", "beside"]
 )
-async def test_common_name_alone_names_no_host(made, names, error):
+async def test_common_name_alone_is_not_accepted(made, names, error):
     authority, trusting = trustme.CA(), default_context()
     authority.configure_trust(trusting)
     targets = TargetPolicy(allow=["127.0.0.0/8"], resolver=lambda host, port: ["127.0.0.1"])
@@ -217,7 +217,7 @@ async def test_receiver_gets_no_second_handshake(renegotiating, new_context):
     assert outcome.error == "the TLS connection was renegotiated, which is refused"
 
 
-async def test_aclose_ends_what_is_under_way(hostile, made):
+async def test_aclose_ends_requests_in_flight(hostile, made):
     transport = made()
     asking = asyncio.create_task(send(transport, hostile.url("silence"), seconds=SECONDS))
     await await_for(lambda: transport._asking)

@@ -53,7 +53,7 @@ def test_bad_option_is_a_usage_error(run, past, options):
     assert "Error: " in result.stderr
 
 
-def test_show_has_all_attempts_and_the_answer(run, run_json, past):
+def test_show_has_all_attempts_and_the_response(run, run_json, past):
     delivery = past.deliveries()[0]
     shown = run("deliveries", "show", delivery.id, "--sqlite", past.path).stdout
     assert f"id\t{delivery.id}\n" in shown
@@ -130,7 +130,7 @@ def test_replay_wants_ids_or_filters_or_all(run, past, options):
     assert "either ids, or filters" in result.stderr
 
 
-def test_replay_that_is_refused_is_told_and_the_others_go_on(run, past):
+def test_refused_replay_is_reported_and_the_others_continue(run, past):
     crm, audit = past.webhook.endpoints
     past.dispatcher.webhooks.update(past.webhook.id, endpoints=[audit])
     with pytest.raises(Conflict):
@@ -145,7 +145,7 @@ def test_replay_that_is_refused_is_told_and_the_others_go_on(run, past):
     assert len(json.loads(outcome.stdout)["refused"]) == 2
 
 
-def test_what_cannot_be_replayed_is_left_out_by_filter(run, past):
+def test_unreplayable_deliveries_are_left_out_by_filter(run, past):
     _, audit = past.webhook.endpoints
     past.dispatcher.webhooks.update(past.webhook.id, endpoints=[audit])
     result = run("deliveries", "replay", "--all", "--yes", "--sqlite", past.path)

@@ -51,7 +51,7 @@ def test_a_webhook_is_recovered_as_a_job(run_json, past):
     assert (ended["state"], ended["webhook_id"], ended["done"], ended["made"]) == ("done", past.webhook.id, 2, 4)
 
 
-def test_who_waits_without_a_worker_is_told_and_a_job_that_was_stopped_is_a_failure(run, past, monkeypatch):
+def test_waiting_without_a_worker_warns_and_a_stopped_job_is_a_failure(run, past, monkeypatch):
     def stop(_):
         past.dispatcher.jobs.stop(past.dispatcher.jobs.list()[0].id)
 

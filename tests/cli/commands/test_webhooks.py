@@ -46,7 +46,7 @@ def test_no_secret_is_ever_shown(run, past, command, form):
     assert "\x1b" not in result.output
 
 
-def test_show_tells_all_but_values(run, run_json, past):
+def test_show_has_everything_but_header_values(run, run_json, past):
     shown = run("webhooks", "show", past.webhook.id, "--sqlite", past.path).stdout
     for line in ("headers\tAuthorization", "remove\tsender.name", "rename\tcontent.text to body", "status\tactive"):
         assert f"{line}\n" in shown
@@ -62,7 +62,7 @@ def test_show_tells_all_but_values(run, run_json, past):
     assert [set(one) for one in value["secrets"]] == [{"created_at", "expires_at"}]
 
 
-def test_show_tells_the_policy(run, run_json, past):
+def test_show_has_the_policy(run, run_json, past):
     policy = DeliveryPolicy(retry_delays=[10, 60.5], rate=2)
     past.dispatcher.webhooks.update(past.webhook.id, policy=policy)
     shown = run("webhooks", "show", past.webhook.id, "--sqlite", past.path).stdout
