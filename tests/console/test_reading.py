@@ -101,7 +101,7 @@ def lived_in(dispatcher, receiver, webhook, add_webhook, emit):
     return webhook
 
 
-async def test_viewer_who_may_only_read_is_offered_nothing_that_is_refused(browse, lived_in):
+async def test_a_viewer_with_read_alone_is_offered_nothing_that_is_refused(browse, lived_in):
     found = await crawl(browse(permissions="read"))
     assert wrong(found) == {}
     # It has been everywhere.
@@ -118,7 +118,7 @@ async def test_viewer_with_one_more_permission_is_offered_nothing_that_is_refuse
     assert wrong(found) == {}
 
 
-async def test_crawl_would_find_what_is_offered_and_refused(browse, lived_in, monkeypatch):
+async def test_the_crawl_would_find_a_refused_offer(browse, lived_in, monkeypatch):
     surroundings = rendering._surroundings
     everything = Viewer("acme", "Ada", set(Permission))
     monkeypatch.setattr(rendering, "_surroundings", lambda request: surroundings(request) | {"viewer": everything})

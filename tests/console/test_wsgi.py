@@ -48,7 +48,7 @@ def client(console):
         yield client
 
 
-def test_pages_forms_and_assets_are_answered(client, webhook, dispatcher):
+def test_pages_forms_and_assets_are_served(client, webhook, dispatcher):
     page = client.get(f"/webhooks/{webhook.id}")
     assert (page.status_code, webhook.name in page.text) == (200, True)
     token = re.search(r'name="csrf" value="([0-9a-f]+)"', page.text)[1]
@@ -66,7 +66,7 @@ def test_api_takes_bodies(client):
     assert client.post("/api/webhooks", json={"name": "x" * 3_000_000}).status_code == 413
 
 
-def test_head_is_answered_without_a_body(console):
+def test_head_gets_a_response_without_a_body(console):
     assert asked(wsgi(console), REQUEST_METHOD="HEAD", HTTP_X_TENANT="acme") == ("200 OK", b"")
 
 
@@ -85,7 +85,7 @@ def test_odd_lengths_of_bodies_are_none(console, length):
     assert status == "400 Bad Request"
 
 
-def test_path_is_below_where_the_console_is_mounted(console):
+def test_path_is_below_the_mount_path_of_the_console(console):
     status, page = asked(wsgi(console), SCRIPT_NAME="/h\u00c3\u00b6oks", PATH_INFO="/", HTTP_X_TENANT="acme")
     assert status == "200 OK"
     assert 'action="/höoks/preferences"'.encode() in page
@@ -104,7 +104,7 @@ def test_authenticate_finds_the_environment_of_the_request(dispatcher):
     assert seen == ["Ada"]
 
 
-def test_failure_is_answered_and_logged(dispatcher, caplog):
+def test_failure_gets_a_response_and_is_logged(dispatcher, caplog):
     def authenticate(request):
         raise RuntimeError("the session table is gone")
 
@@ -123,7 +123,7 @@ def test_requests_at_once_share_one_loop(console):
 
 
 @pytest.mark.parametrize("before", ["loaded", "used"])
-def test_console_answers_in_a_process_that_was_forked_after_it_was_loaded(tmp_path, before):
+def test_console_works_in_a_process_that_was_forked_after_it_was_loaded(tmp_path, before):
     done = subprocess.run(
         [sys.executable, "-c", FORKING, str(tmp_path / "webhooks.db"), before],
         capture_output=True,

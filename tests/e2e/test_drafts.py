@@ -68,7 +68,7 @@ def test_each_step_has_its_own_url_and_back_leads_to_it(site, browse, javascript
     assert "/new" in page.url or page.url.endswith("blank")
 
 
-def test_two_tabs_on_one_draft_are_told_apart(site, rough):
+def test_two_tabs_on_one_draft_are_distinguished(site, rough):
     here = open_wizard(rough(), site)
     url = here.begin()
     there = open_wizard(here.page.context.new_page(), site)

@@ -66,7 +66,7 @@ async def test_every_operation_works_with_its_permission_alone(operation, viewin
 
 
 @EVERY
-async def test_nobody_is_let_in_without_the_host(operation, app):
+async def test_only_the_host_lets_viewers_in(operation, app):
     import httpx
 
     transport = httpx.ASGITransport(app=app)
@@ -87,7 +87,7 @@ async def test_another_tenants_ids_are_not_found(operation, viewing, ids, dispat
 
 @pytest.mark.parametrize("operation", WITH_IDS, ids=lambda one: one.id)
 @pytest.mark.parametrize("odd", ["nobodys", "%00", "%0A", "a%20b", "%ED%A0%80"])
-async def test_ids_that_nobody_has_are_not_found(operation, api, odd):
+async def test_unknown_ids_are_not_found(operation, api, odd):
     answer = await asked(api, operation, **dict.fromkeys(NOBODYS, odd))
     assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
 
@@ -117,7 +117,7 @@ def test_the_reference_names_every_operation_with_its_permission():
 
 @pytest.mark.parametrize("operation", [one for one in OPERATIONS if one.body], ids=lambda one: one.id)
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])
-async def test_what_a_form_can_send_is_refused(operation, api, kind):
+async def test_requests_that_a_form_can_send_are_refused(operation, api, kind):
     headers = {"content-type": kind} if kind else {}
     answer = await api.ask(operation.method, operation.path.format(**NOBODYS), content=b"{}", headers=headers)
     assert answer.status_code == 415

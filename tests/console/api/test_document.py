@@ -27,7 +27,7 @@ def test_examples_match_their_schemas():
         assert list(faults_of(example, ref(name))) == [], name
 
 
-async def test_every_body_and_every_answer_has_an_example(document):
+async def test_every_body_and_every_response_has_an_example(document):
     for one in operations(document):
         contents = [*one["responses"].values(), *([one["requestBody"]] if "requestBody" in one else [])]
         for content in contents:
@@ -46,12 +46,12 @@ async def test_it_says_how_to_sign_in(app, document, dispatcher):
 
 
 @pytest.mark.parametrize("wrong", [{"token": "bearer"}, {"token": {}}])
-def test_what_is_no_security_scheme_is_refused_at_the_start(dispatcher, wrong):
+def test_a_malformed_security_scheme_is_refused_at_the_start(dispatcher, wrong):
     with pytest.raises(ValueError, match="security schemes of OpenAPI"):
         create_console(dispatcher, authenticate=authenticate, api_security=wrong)
 
 
-async def test_it_names_headers_that_answers_have(document, api, receiver):
+async def test_it_names_the_headers_of_responses(document, api, receiver):
     created = document["paths"]["/webhooks"]["post"]["responses"]["201"]["headers"]
     assert set(created) == {"ETag", "Location"}
     names = [one["name"] for one in document["paths"]["/webhooks/{webhook_id}"]["patch"]["parameters"]]
@@ -59,7 +59,7 @@ async def test_it_names_headers_that_answers_have(document, api, receiver):
     assert "412" in document["paths"]["/webhooks/{webhook_id}"]["delete"]["responses"]
 
 
-async def test_what_was_made_is_found_where_location_says(api, receiver, webhook, delivery):
+async def test_a_new_object_is_found_at_its_location(api, receiver, webhook, delivery):
     given = {"name": "x", "endpoints": [receiver.url_for("/a")]}
     for path, body in (
         ("/webhooks", given),
@@ -90,7 +90,7 @@ async def test_location_is_below_the_place_where_the_console_is_mounted(dispatch
         assert (await client.get(made.headers["location"])).status_code == 200
 
 
-async def test_customers_are_not_told_of_what_is_for_operators(api, document):
+async def test_customers_do_not_see_operations_for_operators(api, document):
     shown = (await api.get("/openapi.json")).json()
     assert "/tenants" not in shown["paths"]
     assert "/tenants" in document["paths"]

@@ -77,7 +77,7 @@ async def test_the_library_is_named_in_no_error(api):
     assert "unihooks" not in answer.text
 
 
-async def test_a_pointer_leads_to_what_is_wrong(api):
+async def test_a_pointer_leads_to_the_error(api):
     found = (await api.post("/webhooks", WRONG)).json()["errors"]
     missing = {"/subscriptions/2/event_type"}
     assert all(at(WRONG, one["pointer"]) is not None for one in found if one["pointer"] not in missing)
@@ -106,7 +106,7 @@ async def test_many_errors_end_somewhere(api):
     assert len(answer.content) < 20_000
 
 
-async def test_more_errors_of_form_than_are_told_are_no_failure(api):
+async def test_more_errors_than_are_listed_are_no_failure(api):
     subscriptions = [{"product": "chat", "event_type": "*", "where": [None]}]
     body = {"name": "CRM", "endpoints": [1] * (MOST_FAULTS + 1), "subscriptions": subscriptions}
     answer = await api.post("/webhooks", body)
@@ -128,7 +128,7 @@ async def test_other_bodies_tell_all_too(api, path, body, pointers):
     assert {one["pointer"] for one in answer.json()["errors"]} == pointers
 
 
-async def test_what_is_found_while_a_request_is_carried_out_has_its_place(api, webhook):
+async def test_an_error_found_while_a_request_is_carried_out_has_its_place(api, webhook):
     answer = await api.patch(f"/webhooks/{webhook.id}", {"version": webhook.version + 1, "name": "x"})
     assert answer.json()["errors"][0]["pointer"] == "/version"
     kept = await api.patch(f"/webhooks/{webhook.id}", {"headers": {"X-Other": None}})
@@ -151,7 +151,7 @@ async def test_all_errors_of_a_query_come_at_once(api):
         ("DELETE", "/deliveries", "GET, HEAD", "GET to list deliveries"),
     ],
 )
-async def test_a_wrong_method_is_told_the_right_one(api, method, path, allow, words):
+async def test_the_response_to_a_wrong_method_names_the_right_one(api, method, path, allow, words):
     answer = await api.ask(method, path)
     assert (answer.status_code, answer.headers["allow"]) == (405, allow)
     assert words in answer.json()["detail"]

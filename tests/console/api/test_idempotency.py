@@ -19,7 +19,7 @@ def webhook_given(receiver):
     return {"name": "x", "endpoints": [receiver.url_for("/a")]}
 
 
-async def test_a_repeated_request_is_done_once_and_answered_alike_but_for_the_secret(api, dispatcher, receiver):
+async def test_a_repeated_request_is_done_once_and_gets_the_same_response_without_the_secret(api, dispatcher, receiver):
     first = await api.post("/webhooks", webhook_given(receiver), **{"idempotency-key": "one"})
     second = await api.post("/webhooks", webhook_given(receiver), **{"idempotency-key": "one"})
     assert (first.status_code, second.status_code) == (201, 201)
@@ -60,14 +60,14 @@ async def test_a_key_belongs_to_its_tenant(api, viewing, receiver):
     assert (second.status_code, first.json()["id"] != second.json()["id"]) == (201, True)
 
 
-async def test_a_remembered_answer_needs_the_permission_still(api, viewing, receiver):
+async def test_a_stored_response_still_needs_the_permission(api, viewing, receiver):
     body = webhook_given(receiver)
     await api.post("/webhooks", body, **{"idempotency-key": "one"})
     answer = await viewing("acme", "read").post("/webhooks", body, **{"idempotency-key": "one"})
     assert answer.status_code == 403
 
 
-async def test_what_was_refused_can_be_sent_again(api, dispatcher, receiver):
+async def test_a_refused_request_can_be_sent_again(api, dispatcher, receiver):
     bad = {"name": "x", "endpoints": ["http://example.com"]}
     assert (await api.post("/webhooks", bad, **{"idempotency-key": "one"})).status_code == 422
     good = await api.post("/webhooks", webhook_given(receiver), **{"idempotency-key": "one"})
@@ -84,7 +84,7 @@ async def test_a_key_that_cannot_be_used_is_refused(api, receiver, key):
 # Between processes.
 
 
-async def test_another_process_knows_the_answer_too(api, dispatcher, receiver):
+async def test_another_process_knows_the_response_too(api, dispatcher, receiver):
     other = Api(create_console(dispatcher, authenticate=authenticate))
     first = await api.post("/webhooks", webhook_given(receiver), **{"idempotency-key": "one"})
     second = await other.post("/webhooks", webhook_given(receiver), **{"idempotency-key": "one"})
@@ -109,7 +109,7 @@ async def test_a_request_that_is_under_way_is_not_begun_again(api, dispatcher, r
     assert not dispatcher.webhooks.list(tenant="acme")
 
 
-async def test_a_kept_answer_holds_no_secret(api, dispatcher, webhook):
+async def test_a_stored_response_has_no_secret(api, dispatcher, webhook):
     path = f"/webhooks/{webhook.id}/secret/rotate"
     made = await api.post(path, {"secret": OTHER}, **{"idempotency-key": "one"})
     assert made.json()["secret"] == OTHER
@@ -117,7 +117,7 @@ async def test_a_kept_answer_holds_no_secret(api, dispatcher, webhook):
     assert OTHER.encode() not in kept.content
 
 
-async def test_a_large_answer_is_not_kept(api, webhook, monkeypatch, receiver):
+async def test_a_large_response_is_not_stored(api, webhook, monkeypatch, receiver):
     monkeypatch.setattr("unihooks.console.http.records._MOST_BYTES", 10)
     body = {"product": "chat", "event_type": "message.received"}
     for _ in range(2):
@@ -126,7 +126,7 @@ async def test_a_large_answer_is_not_kept(api, webhook, monkeypatch, receiver):
     assert len(receiver.requests) == 2
 
 
-async def test_what_was_done_is_told_although_the_answer_cannot_be_kept(api, dispatcher, receiver, monkeypatch, caplog):
+async def test_a_request_gets_its_response_even_if_it_cannot_be_stored(api, dispatcher, receiver, monkeypatch, caplog):
     def fail(*_):
         raise StoreError("no place is left")
 

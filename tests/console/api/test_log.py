@@ -6,7 +6,7 @@ import pytest
 from unihooks.console import Permission
 
 
-async def test_deliveries_and_what_belongs_to_them_are_read(api, delivery):
+async def test_deliveries_their_attempts_and_bodies_are_read(api, delivery):
     listed = (await api.get("/deliveries", state="delivered", since="2020-01-01T00:00:00Z")).json()["items"]
     one = (await api.get(f"/deliveries/{delivery.id}")).json()
     assert listed == [one]
@@ -37,7 +37,7 @@ async def test_one_delivery_is_replayed(api, dispatcher, delivery, receiver):
     assert len(receiver.requests) == 2
 
 
-async def test_what_a_filter_shows_is_counted_then_replayed(api, dispatcher, webhook):
+async def test_deliveries_that_match_a_filter_are_counted_then_replayed(api, dispatcher, webhook):
     for number in range(3):
         dispatcher.emit("chat", "message.received", number, tenant="acme")
     dispatcher.emit("chat", "message.sent", 4, tenant="acme")
@@ -49,7 +49,7 @@ async def test_what_a_filter_shows_is_counted_then_replayed(api, dispatcher, web
     assert len(dispatcher.log.deliveries(tenant="acme", state="pending")) == 3
 
 
-async def test_what_a_webhook_missed_is_recovered(api, dispatcher, webhook):
+async def test_missed_events_of_a_webhook_are_recovered(api, dispatcher, webhook):
     dispatcher.webhooks.deactivate(webhook.id, tenant="acme")
     dispatcher.emit("chat", "message.received", {"text": "missed"}, tenant="acme")
     dispatcher.drain()
@@ -60,7 +60,7 @@ async def test_what_a_webhook_missed_is_recovered(api, dispatcher, webhook):
     assert (await api.post(where, since)).json() == {"recovered": 0, "more": False, "retry_after": 0}
 
 
-async def test_bulk_work_is_charged_by_what_it_makes_and_goes_on_when_it_is_asked_again(api, dispatcher, webhook):
+async def test_bulk_work_is_charged_by_its_deliveries_and_continues_when_it_is_repeated(api, dispatcher, webhook):
     dispatcher.webhooks.deactivate(webhook.id, tenant="acme")
     dispatcher.emit_many([("chat", "message.received", number) for number in range(9)], tenant="acme")
     dispatcher.drain()
@@ -98,7 +98,7 @@ async def test_a_test_event_goes_to_each_endpoint_or_to_one(api, webhook, receiv
     assert (without.status_code, without.json()["field"]) == (422, "payload")
 
 
-async def test_who_asks_too_often_waits_and_nobody_else(api, viewing, delivery, receiver):
+async def test_only_tenants_that_ask_too_often_wait(api, viewing, delivery, receiver):
     body = {"product": "chat", "event_type": "message.received"}
     for path, wanted in ((f"/webhooks/{delivery.webhook_id}/test", body), (f"/deliveries/{delivery.id}/replay", {})):
         answers = [await api.post(path, wanted) for _ in range(7)]

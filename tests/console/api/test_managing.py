@@ -103,7 +103,7 @@ async def test_null_for_a_policy_leaves_all_to_the_dispatcher(api, receiver, dis
         ({"speed": 1}, "policy.speed"),
     ],
 )
-async def test_a_policy_that_makes_no_sense_is_refused_and_nothing_is_stored(api, webhook, dispatcher, policy, field):
+async def test_a_senseless_policy_is_refused_and_nothing_is_stored(api, webhook, dispatcher, policy, field):
     body = {"name": "n", "endpoints": [webhook.endpoints[0].url], "policy": policy}
     refused = await api.post("/webhooks", body)
     assert (refused.status_code, refused.json().get("field")) == (422, field)
@@ -111,12 +111,12 @@ async def test_a_policy_that_makes_no_sense_is_refused_and_nothing_is_stored(api
     assert list(dispatcher.webhooks.list(tenant="acme")) == [webhook]
 
 
-async def test_the_secret_is_not_shown_to_who_may_not_see_it(viewing, receiver):
+async def test_the_secret_is_not_shown_without_permission(viewing, receiver):
     answer = await viewing("acme", Permission.WRITE).post("/webhooks", given(receiver))
     assert (answer.status_code, answer.json()["secret"]) == (201, None)
 
 
-async def test_what_is_left_out_of_a_change_stays(api, webhook, dispatcher):
+async def test_fields_left_out_of_a_change_stay(api, webhook, dispatcher):
     answer = await api.patch(f"/webhooks/{webhook.id}", {"name": "New"})
     assert (answer.status_code, answer.json()["name"], answer.json()["version"]) == (200, "New", webhook.version + 1)
     stored = dispatcher.webhooks.get(webhook.id, tenant="acme")
@@ -264,7 +264,7 @@ async def test_a_refusal_names_the_field_and_stores_nothing(api, receiver, dispa
     assert not dispatcher.webhooks.list(tenant="acme")
 
 
-async def test_previews_refuse_what_is_no_json(api, webhook):
+async def test_previews_refuse_payloads_that_are_no_json(api, webhook):
     content = '{"payload": 1e400, "mapping": {"remove": ["a"]}}'
     headers = {"content-type": "application/json"}
     tried = await api.ask("POST", "/mapping/preview", content=content, headers=headers)

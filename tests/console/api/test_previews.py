@@ -62,7 +62,7 @@ def note(monkeypatch, module, name: str, threads: list[str]) -> None:
     monkeypatch.setattr(module, name, noted)
 
 
-async def test_bodies_are_read_mapped_and_answered_off_the_event_loop(api, webhook, monkeypatch):
+async def test_bodies_are_read_mapped_and_rendered_off_the_event_loop(api, webhook, monkeypatch):
     seen: list[str] = []
     note(monkeypatch, resource, "parse", seen)
     note(monkeypatch, tests, "mapping_of", seen)

@@ -31,7 +31,7 @@ async def test_a_method_that_is_not_there_is_refused(api, method):
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD, POST")
 
 
-async def test_head_is_answered_as_get_is(api):
+async def test_head_gets_the_response_of_get(api):
     answer = await api.ask("HEAD", "/webhooks")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
 
@@ -60,7 +60,7 @@ async def test_a_body_that_cannot_be_used_is_refused(api, body, status):
     assert len(answer.content) < 2_000
 
 
-async def test_what_the_database_says_is_for_the_operator_alone(api, dispatcher, monkeypatch, caplog):
+async def test_errors_of_the_database_are_shown_only_to_the_operator(api, dispatcher, monkeypatch, caplog):
     def fail(*_args, **_rest):
         raise StoreError(f"cannot open /srv/{CANARY}/webhooks.db")
 
@@ -71,7 +71,7 @@ async def test_what_the_database_says_is_for_the_operator_alone(api, dispatcher,
     assert CANARY in caplog.text
 
 
-async def test_an_error_that_nobody_expected_shows_no_trace(api, dispatcher, monkeypatch, caplog):
+async def test_an_unexpected_error_shows_no_traceback(api, dispatcher, monkeypatch, caplog):
     def fail(*_args, **_rest):
         raise RuntimeError(CANARY)
 

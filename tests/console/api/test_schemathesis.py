@@ -66,12 +66,12 @@ def operation(name):
 
 
 @pytest.mark.parametrize("name", [one.id for one in OPERATIONS])
-def test_every_answer_is_as_the_document_says(name):
+def test_every_response_matches_the_document(name):
     ask(name, GenerationMode.POSITIVE)
 
 
 @pytest.mark.parametrize("name", [one.id for one in OPERATIONS if one.query or one.body])
-def test_what_the_document_does_not_allow_is_refused(name):
+def test_requests_that_the_document_does_not_allow_are_refused(name):
     ask(name, GenerationMode.NEGATIVE)
 
 

@@ -52,12 +52,12 @@ async def test_saved_header_values_go_to_no_new_origin_without_the_permission(vi
         {"headers": {"Authorization": None, "X-New": "a"}},
     ],
 )
-async def test_what_reveals_no_saved_value_needs_no_permission(viewing, dispatcher, change):
+async def test_a_change_that_reveals_no_saved_value_needs_no_permission(viewing, dispatcher, change):
     writer = viewing("acme", Permission.READ, Permission.WRITE)
     assert (await writer.patch(f"/webhooks/{added(dispatcher).id}", change)).status_code == 200
 
 
-async def test_who_may_see_secrets_may_move_a_webhook(api, dispatcher):
+async def test_viewers_who_may_see_secrets_may_move_a_webhook(api, dispatcher):
     change = {"endpoints": ["https://other.example.com/"]}
     webhook = added(dispatcher)
     assert (await api.patch(f"/webhooks/{webhook.id}", change)).status_code == 200
@@ -94,7 +94,7 @@ async def test_a_secret_of_ones_own_is_checked_and_never_quoted(api, webhook):
     assert (await api.post(path, {"secret": other})).json()["secret"] == other
 
 
-async def test_no_answer_holds_a_secret_that_was_not_asked_for(api, viewing, webhook, delivery, receiver):
+async def test_no_response_has_a_secret_that_was_not_requested(api, viewing, webhook, delivery, receiver):
     everything = viewing("acme", *Permission)
     paths = (
         "/webhooks?with_health=true", f"/webhooks/{webhook.id}", f"/webhooks/{webhook.id}/health", "/deliveries",

@@ -69,7 +69,7 @@ async def test_an_if_match_that_is_no_etag_is_refused(api, webhook, given):
     assert (answer.status_code, answer.json()["type"]) == (400, "urn:webhooks:problem:malformed")
 
 
-async def test_what_has_no_etag_matches_none(api, delivery, dispatcher):
+async def test_an_object_without_an_etag_matches_none(api, delivery, dispatcher):
     answer = await api.post(f"/deliveries/{delivery.id}/replay", {}, **{"if-match": '"1"'})
     assert answer.status_code == 412
     assert len(dispatcher.log.deliveries(tenant="acme")) == 1
@@ -81,7 +81,7 @@ async def test_reading_ignores_it_and_an_unknown_webhook_is_not_found(api, webho
     assert answer.status_code == 404
 
 
-async def test_a_repeated_request_gets_the_first_answer_though_the_version_is_another_now(api, webhook):
+async def test_a_repeated_request_gets_the_first_response_although_the_version_has_changed(api, webhook):
     headers = {"if-match": f'"{webhook.version}"', "idempotency-key": "one"}
     answers = [await api.post(f"/webhooks/{webhook.id}/deactivate", {}, **headers) for _ in range(2)]
     assert [one.status_code for one in answers] == [200, 200]

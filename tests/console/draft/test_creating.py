@@ -50,7 +50,7 @@ async def test_two_tabs_that_create_at_once_make_one_webhook(browser, dispatcher
     assert all("/webhooks/wh_" in one.url.path for one in answers)
 
 
-async def test_a_change_at_the_moment_of_creation_is_told(browser, dispatcher, monkeypatch):
+async def test_a_change_at_the_moment_of_creation_is_reported(browser, dispatcher, monkeypatch):
     path = (await reviewed(browser)).url.path
     review, details = await browser.get(path), await browser.get(path.replace("review", "details"))
     claim = Drafts.claim

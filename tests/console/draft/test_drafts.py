@@ -40,7 +40,7 @@ def test_every_field_of_a_draft_is_sent_by_the_page_of_one_step():
     assert set(STEP_OF.values()) <= set(STEPS)
 
 
-async def test_each_step_has_its_own_url_that_shows_what_was_entered(browser):
+async def test_each_step_has_its_own_url_that_shows_the_input(browser):
     answer = await begun(browser)
     assert re.fullmatch(r"/new/drf_\w{26}/events", answer.url.path)
     await browser.press(answer, "next", {"event": "whatsapp message.read"})
@@ -60,7 +60,7 @@ async def test_a_visit_alone_keeps_nothing(browser):
     assert "Unfinished webhooks" not in (await browser.get("/")).text
 
 
-async def test_a_draft_is_offered_on_the_list_and_goes_on_where_it_was(browser, browse):
+async def test_a_draft_is_offered_on_the_list_and_continues_where_it_was(browser, browse):
     answer = await begun(browser)
     await browser.press(answer, "next", {"event": "whatsapp message.read"})
     page = await browser.get("/")
@@ -170,7 +170,7 @@ async def test_a_value_that_is_typed_replaces_the_one_that_is_kept(browser, disp
     assert added.headers.revealed() == [("Authorization", "typed")]
 
 
-async def test_two_tabs_on_one_draft_are_told_apart(browser):
+async def test_two_tabs_on_one_draft_are_distinguished(browser):
     path = (await begun(browser)).url.path
     details = path.replace("events", "details")
     one, two = await browser.get(details), await browser.get(details)
@@ -236,7 +236,7 @@ async def test_a_draft_that_is_gone_can_be_saved_anew_from_its_page(browser):
     assert (await browser.press(answer, "next")).url.path.endswith("/events")
 
 
-async def test_a_script_saves_a_page_and_is_told_why_if_not(browser):
+async def test_a_script_saves_a_page_or_gets_the_reason(browser):
     page = await begun(browser, "step:details")
     other = await browser.get(page.url.path)
     answer = await keep(browser, page, {"name": "Kept"})

@@ -129,7 +129,7 @@ async def test_refused_values_stay_in_the_form_with_the_reason(browser, receiver
     assert not dispatcher.webhooks.list(tenant="acme")
 
 
-async def test_a_value_without_a_name_and_what_is_missing_are_told_as_sentences(browser):
+async def test_a_value_without_a_name_and_missing_fields_are_reported_as_sentences(browser):
     answer = await browser.press(await browser.get("/new"), "step:headers", {"name": "CRM", "endpoint_url": ""})
     nameless = {"header_name": "", "header_value": "x", "header_choice": "new"}
     assert "Enter the name of the header." in text_of(await browser.press(answer, "next", nameless))
@@ -146,7 +146,7 @@ async def test_url_is_checked_while_typing_without_any_look_up(browser):
     assert "This URL is well formed" in text_of(answer)
 
 
-async def test_creation_shows_no_secret_to_who_may_not_see_it(browse, receiver, dispatcher):
+async def test_creation_shows_no_secret_without_permission(browse, receiver, dispatcher):
     browser = browse(permissions="read,write")
     answer = await browser.press(await browser.get("/new"), "save", {"name": "x", "endpoint_url": url(receiver)})
     assert answer.status_code == 200
@@ -179,7 +179,7 @@ async def test_events_are_typed_where_there_is_no_catalog(browse, dispatcher, au
     assert ("events_text", "a b.c\na *") in fields_of(answer)
 
 
-def test_mapping_text_says_what_the_mapping_says():
+def test_mapping_text_expresses_the_mapping():
     from unihooks import PayloadMapping
     from unihooks.console.draft.mapping_text import read, write
 
@@ -250,7 +250,7 @@ async def test_conditions_are_written_as_text_and_kept(browser, receiver, dispat
         ("whatsapp message.sent\na eq 1", "whatsapp message.sent has conditions but is not chosen above"),
     ],
 )
-async def test_conditions_that_cannot_be_read_are_told_of_beside_their_text(browser, receiver, dispatcher, text, told):
+async def test_conditions_that_cannot_be_read_are_reported_beside_their_text(browser, receiver, dispatcher, text, told):
     page = await browser.press(await browser.get("/new"), "next", {"name": "CRM sync", "endpoint_url": url(receiver)})
     answer = await browser.press(page, "next", {"event": "whatsapp message.received", "conditions": text})
     assert told in text_of(answer)
@@ -279,7 +279,7 @@ async def test_a_policy_is_entered_shown_and_kept(browser, receiver, dispatcher)
         (("retry_delays", "10, soon"), "Enter numbers, such as 10."),
     ],
 )
-async def test_a_policy_that_cannot_be_read_is_told_of_beside_its_field(browser, receiver, dispatcher, entered, told):
+async def test_a_policy_that_cannot_be_read_is_reported_beside_its_field(browser, receiver, dispatcher, entered, told):
     field, text = entered
     fields = {"name": "CRM sync", "endpoint_url": url(receiver), f"policy_{field}": text}
     answer = await browser.press(await browser.get("/new"), "next", fields)

@@ -64,7 +64,7 @@ def test_renames_are_typed_in_one_pass_over_the_rules(calls):
     assert len(draft.mapping.splitlines()) == 50 + 101
 
 
-def test_typed_renames_replace_the_rules_of_their_paths_alone():
+def test_typed_renames_replace_only_the_rules_of_their_paths():
     draft = Draft(mapping="remove a\nnonsense\nrename b -> c")
     form = Form((("to:a", "x"), ("was:b", "c"), ("to:b", "c"), ("to:d", " y "), ("to:e", " ")))
     assert with_typed_renames(draft, form).mapping == "nonsense\nrename b -> c\nrename a -> x\nrename d -> y"

@@ -77,7 +77,7 @@ async def test_a_pattern_is_added_from_those_that_the_catalog_has(browser, webho
 
 
 @pytest.mark.parametrize("typed", ["", "whatsapp message.read", "whatsapp *"])
-async def test_what_is_no_pattern_is_not_added(browser, events, typed):
+async def test_a_malformed_pattern_is_not_added(browser, events, typed):
     assert chosen(await browser.press(await events(), "add-pattern", {"pattern": typed})) == {RECEIVED}
 
 
@@ -92,7 +92,7 @@ async def test_chosen_event_types_are_counted(browser, events):
     assert "WhatsApp Messages of your numbers all, also later ones" in text
 
 
-async def test_products_are_folded_where_there_are_many_events_and_none_of_theirs_is_chosen(
+async def test_products_are_folded_if_there_are_many_events_and_none_of_theirs_is_chosen(
     browser, catalog, dispatcher, webhook, events
 ):
     for number in range(25):
@@ -105,7 +105,7 @@ async def test_products_are_folded_where_there_are_many_events_and_none_of_their
     assert re.findall(r'<details id="product-\d+" *(open)? *>', (await events()).text) == ["open", ""]
 
 
-async def test_a_search_hides_the_others_and_keeps_what_is_chosen(browser, events):
+async def test_a_search_hides_the_others_and_keeps_chosen_events(browser, events):
     answer = await browser.press(await events(), "stay", {"find": "MESSAGE READ"})
     hidden = re.findall(r'class="event" hidden>.*?value="([^"]+)"', answer.text, re.DOTALL)
     assert hidden == [RECEIVED, "sms sent"]
@@ -161,7 +161,7 @@ async def test_a_condition_makes_its_event_chosen(browser, events, subscriptions
         (("a", "no such", "5"), "no such"),
     ],
 )
-async def test_what_is_wrong_with_a_row_is_told_beside_it(browser, events, wrong, told):
+async def test_the_error_of_a_row_is_shown_beside_it(browser, events, wrong, told):
     path, op, value = wrong
     answer = await browser.press(await events(), f"add-condition:{RECEIVED}")
     given = {"condition_path": path, "condition_op": op, "condition_value": value}
@@ -201,7 +201,7 @@ async def test_conditions_are_edited_as_text_and_as_rows_again(browser, events, 
     )
 
 
-async def test_what_rows_cannot_say_is_shown_as_text(browser, dispatcher, webhook, events):
+async def test_conditions_that_rows_cannot_express_are_shown_as_text(browser, dispatcher, webhook, events):
     either = [
         EventSubscription("whatsapp", "message.received", where=where) for where in ([], [Condition("a", "eq", 1)])
     ]
@@ -211,7 +211,7 @@ async def test_what_rows_cannot_say_is_shown_as_text(browser, dispatcher, webhoo
 
 @pytest.mark.parametrize("path", ["sign in date", 'a"b', '"a" eq b', "a['x eq y']", "content.text", "a\\ eq", "lt"])
 @pytest.mark.parametrize("value", ["x eq y", 5, "5"])
-def test_a_line_says_what_its_condition_says_whatever_its_path(path, value):
+def test_a_line_expresses_its_condition_whatever_its_path(path, value):
     condition = Condition(path, "ne", value)
     given = EventSubscription("whatsapp", "message.received", where=[condition])
     assert read(write([given])) == [given]
@@ -253,7 +253,7 @@ def test_rows_are_read_in_the_order_of_their_numbers(catalog):
     ],
 )
 @pytest.mark.parametrize("path", ["sender.name", "sender.id", "other"])
-def test_a_row_says_what_its_condition_says(catalog, path, op, value):
+def test_a_row_expresses_its_condition(catalog, path, op, value):
     condition = Condition(path, op) if op == "exists" else Condition(path, op, value)
     (one,) = rows_of([EventSubscription("whatsapp", "message.received", where=[condition])])
     assert to_condition(one, catalog) == condition
@@ -276,7 +276,7 @@ def test_a_typed_value_is_of_the_kind_that_the_event_has_there(catalog, path, op
     assert to_condition(ConditionField(RECEIVED, 0, path, op, typed), catalog).value == value
 
 
-def test_a_schema_tells_kinds_where_there_is_no_example(catalog):
+def test_a_schema_gives_kinds_if_there_is_no_example(catalog):
     pytest.importorskip("jsonschema")
     schema = {"type": "object", "properties": {"code": {"type": "string"}, "size": {"type": "integer"}}}
     catalog["sms"].add_event("received", schema=schema)
@@ -294,7 +294,7 @@ def lines(payload, **rules) -> list[tuple[str, str, str]]:
     return [(one.key, one.value + one.end, one.mark.value) for one in lines_of(payload, PayloadMapping(**rules))]
 
 
-def test_the_preview_marks_what_a_mapping_removes_renames_and_replaces():
+def test_the_preview_marks_removed_renamed_and_replaced_properties():
     payload = {"a": {"b": 1, "c": [{"k": 1}, {"k": None}]}, "body": "old", "text": "Hi", "last": []}
     found = lines(payload, remove=["last", "a.c[1]"], rename={"text": "body", "a.c[*].k": "key"})
     assert found == [

@@ -28,7 +28,7 @@ async def send(app, path: str, content: bytes = b'{"hello": "world"}', method: s
         return await client.request(method, path, content=content, headers=headers)
 
 
-async def test_what_a_stranger_sends_is_shown_to_the_viewer(console, browser):
+async def test_requests_of_a_stranger_are_shown_to_the_viewer(console, browser):
     page, url = await receiver_of(browser)
     assert len(url.rpartition("/")[2]) >= 32
     answer = await send(console, f"{url}?from=test", **{"webhook-id": "evt_1", "content-type": "application/json"})
@@ -74,7 +74,7 @@ async def test_whatever_arrives_is_shown_as_text(console, browser, body):
     assert "<script>alert" not in shown.text
 
 
-async def test_receiver_is_seen_by_its_viewer_alone_and_found_by_its_url_alone(console, browser, browse):
+async def test_receiver_is_shown_only_to_its_viewer_and_found_only_by_its_url(console, browser, browse):
     page, url = await receiver_of(browser)
     await send(console, url, b"for Ada")
     other = await browse("other").get(page)
@@ -104,7 +104,7 @@ async def test_url_is_put_into_the_draft_and_stays_one_receiver(browser):
     assert (await browser.get(page.replace("/receiver", "/details"))).text.count(f'value="{HOST}{url}"') == 1
 
 
-async def test_wizard_leads_there_and_keeps_what_was_entered(browser):
+async def test_wizard_leads_there_and_keeps_the_input(browser):
     details = await browser.get("/new")
     assert "No endpoint yet?" in details.text
     page = await browser.press(details, "receiver", {"name": "CRM sync"})
@@ -127,7 +127,7 @@ async def test_viewer_who_may_not_write_has_no_receiver(browse):
     assert (await browse().get("/new/drf_x/receiver")).status_code == 404
 
 
-async def test_what_a_tenant_received_goes_with_it(console, browser, dispatcher):
+async def test_received_requests_are_erased_with_their_tenant(console, browser, dispatcher):
     page, url = await receiver_of(browser)
     await send(console, url, b"soon gone")
     dispatcher.erase_tenant("acme")

@@ -89,7 +89,7 @@ async def test_theme_sets_colours_corners_fonts_and_density(style, dispatcher, a
         ({"density": "dense"}, "density must be"),
     ],
 )
-def test_what_cannot_be_shown_or_read_is_refused(settings, says):
+def test_values_that_cannot_be_shown_or_read_are_refused(settings, says):
     with pytest.raises(ValueError, match=re.escape(says)):
         Theme(**settings)
 

@@ -28,7 +28,7 @@ async def assets_of(browser, path: str = "/") -> list[str]:
     return re.findall(r'(?:href|src)="(/static/[^"]+)"', page)
 
 
-async def test_every_asset_of_a_page_is_kept_for_ever_under_the_hash_of_what_it_holds(browser):
+async def test_every_asset_of_a_page_is_cached_for_ever_under_the_hash_of_its_content(browser):
     names = await assets_of(browser)
     assert len(names) <= 4
     for name in names:
@@ -38,7 +38,7 @@ async def test_every_asset_of_a_page_is_kept_for_ever_under_the_hash_of_what_it_
         assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
 
 
-async def test_asset_of_another_version_is_answered_with_todays_and_not_kept(browser):
+async def test_request_for_another_version_of_an_asset_gets_todays_and_is_not_cached(browser):
     for name in ("console.css", "console.0000000000000000.css"):
         answer = await browser.get(f"/static/{name}")
         assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-cache")
@@ -46,7 +46,7 @@ async def test_asset_of_another_version_is_answered_with_todays_and_not_kept(bro
         assert (await browser.get(f"/static/{name}")).status_code == 404
 
 
-async def test_assets_are_compressed_for_those_who_take_it(browser):
+async def test_assets_are_compressed_for_browsers_that_accept_it(browser):
     for name in await assets_of(browser):
         answer, body = await raw(browser, name)
         plain, whole = await raw(browser, name, **{"accept-encoding": "identity"})

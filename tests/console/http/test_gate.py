@@ -45,7 +45,7 @@ def test_there_is_no_open_default(dispatcher):
 
 
 @pytest.mark.parametrize("path", ["/", "/nothing/here", "/static/console.css", "/portal?token=x", "/static/../x"])
-async def test_every_answer_has_the_security_headers(browser, path):
+async def test_every_response_has_the_security_headers(browser, path):
     headers = (await browser.get(path)).headers
     assert headers["content-security-policy"] == POLICY
     assert headers["x-content-type-options"] == "nosniff"
@@ -53,7 +53,7 @@ async def test_every_answer_has_the_security_headers(browser, path):
     assert headers["cache-control"] == ("no-cache" if path.endswith(".css") else "no-store")
 
 
-async def test_answer_to_a_failure_has_the_security_headers_and_no_details(browse, dispatcher):
+async def test_response_to_a_failure_has_the_security_headers_and_no_details(browse, dispatcher):
     def authenticate(request):
         raise RuntimeError("the session table is gone")
 

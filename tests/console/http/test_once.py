@@ -189,7 +189,7 @@ async def test_secret_is_rotated_once_and_not_shown_again(browser, webhook, disp
         assert "data-secret" in (await browser.post(f"/webhooks/{webhook.id}/secret/reveal", {"once": "a"})).text
 
 
-async def test_test_event_that_is_sent_again_keeps_what_was_typed(browser, webhook, receiver):
+async def test_test_event_that_is_sent_again_keeps_the_input(browser, webhook, receiver):
     receiver.always(204)
     typed = {"event": "whatsapp message.received", "payload": '{"sender": {"typed": 1}}', "endpoint": ""}
     first = await browser.post(f"/webhooks/{webhook.id}/test", {**typed, "once": "a"})
@@ -202,7 +202,7 @@ async def test_test_event_that_is_sent_again_keeps_what_was_typed(browser, webho
     assert len(receiver.requests) == 2
 
 
-async def test_what_was_done_is_said_once_and_only_there(browser, webhook):
+async def test_a_result_is_shown_once_and_only_there(browser, webhook):
     answer = await browser.post(f"/webhooks/{webhook.id}/activate")
     assert (ACTIVE in answer.text, answer.url.query) == (True, b"")
     assert ACTIVE not in (await browser.get(answer.url.path)).text
@@ -242,7 +242,7 @@ async def test_nobody_can_claim_that_something_was_done(browser, browse, webhook
         assert (page.status_code, ACTIVE in page.text) == (200, False)
 
 
-async def test_what_was_done_is_not_said_after_a_minute(browser, webhook, monkeypatch):
+async def test_a_result_is_not_shown_after_a_minute(browser, webhook, monkeypatch):
     where = f"/webhooks/{webhook.id}/activate"
     data = {"csrf": await browser.token()}
     await browser.client.post(where, data=data, follow_redirects=False)
@@ -251,7 +251,7 @@ async def test_what_was_done_is_not_said_after_a_minute(browser, webhook, monkey
 
 
 @pytest.mark.parametrize("seconds, told", [(0, ACTIVE), (20, BEFORE)])
-async def test_double_click_tells_what_was_done_and_a_later_submit_that_it_was_before(
+async def test_double_click_shows_the_result_and_a_later_submit_that_it_was_done_before(
     browser, webhook, monkeypatch, seconds, told
 ):
     where = f"/webhooks/{webhook.id}/activate"

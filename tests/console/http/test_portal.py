@@ -76,7 +76,7 @@ async def test_link_asks_before_it_replaces_the_session_of_somebody_else(portal,
 @pytest.mark.parametrize(
     "headers", [{"sec-fetch-site": "cross-site"}, {"origin": "https://evil.example"}, {"origin": "http://[evil"}]
 )
-async def test_other_site_cannot_answer_for_the_viewer(portal, browse, headers):
+async def test_other_site_cannot_confirm_for_the_viewer(portal, browse, headers):
     browser = browse(None, app=portal)
     await browser.get(link_for("Ada"))
     given = confirmation(await browser.get(link_for("Mallory")))
@@ -91,7 +91,7 @@ async def test_other_site_cannot_answer_for_the_viewer(portal, browse, headers):
     assert (await browser.client.post("/portal", data=given)).url == f"{HOST}/"
 
 
-async def test_link_asks_where_the_host_knows_the_viewer_too(dispatcher, authenticate, browse):
+async def test_link_asks_if_the_host_knows_the_viewer_too(dispatcher, authenticate, browse):
     app = create_console(dispatcher, authenticate=authenticate, secret=SECRET)
     answer = await browse("acme", app=app).get(link_for("Mallory", "other"))
     assert (answer.url.path, "set-cookie" in answer.headers) == ("/portal", True)
@@ -106,7 +106,7 @@ async def test_link_asks_where_the_host_knows_the_viewer_too(dispatcher, authent
         {"sec-purpose": "prefetch"},
     ],
 )
-async def test_what_is_no_visit_signs_nobody_in_and_leaves_the_link_good(portal, browse, headers):
+async def test_a_request_that_is_no_visit_signs_nobody_in_and_leaves_the_link_valid(portal, browse, headers):
     browser, link = browse(None, app=portal), link_for("Ada")
     assert (await browser.get(link, headers=headers)).url.path == "/portal"
     assert (await browser.client.head(link)).url.path == "/portal"
@@ -144,7 +144,7 @@ async def test_link_that_many_open_at_once_lets_one_in(portal, browse):
     assert sorted(answer.status_code for answer in found) == [200] + [401] * 7
 
 
-async def test_cookies_are_of_this_host_alone_where_the_scheme_allows(dispatcher, browse, portal):
+async def test_cookies_are_bound_to_this_host_if_the_scheme_allows(dispatcher, browse, portal):
     answer = await browse(None, app=Mount("/hooks", app=portal)).get(
         portal_link(f"{HOST}/hooks", Viewer("acme"), secret=SECRET)
     )
@@ -201,7 +201,7 @@ async def test_forged_links_and_cookies_open_nothing(portal, browse):
     assert (await browser.get("/")).status_code == 401
 
 
-async def test_hosts_own_session_goes_before_a_portal_cookie(dispatcher, authenticate, browse):
+async def test_hosts_own_session_takes_precedence_over_a_portal_cookie(dispatcher, authenticate, browse):
     app = create_console(dispatcher, authenticate=authenticate, secret=SECRET)
     browser = browse("acme", app=app)
     await browser.get(portal_link(HOST, Viewer("other", "Mallory"), secret=SECRET))
@@ -254,7 +254,7 @@ async def test_viewer_signs_out_of_this_session_in_all_processes(portal, browse,
     assert (await there.get("/")).status_code == 200
 
 
-async def test_second_click_on_sign_out_or_sign_in_leads_where_the_first_one_led(portal, browse):
+async def test_second_click_on_sign_out_or_sign_in_leads_to_the_page_of_the_first(portal, browse):
     browser = browse(None, app=portal)
     await browser.get(link_for("Ada"))
     asked = (await browser.get(link_for("Eve", "other"))).text.partition('action="/portal"')[2]

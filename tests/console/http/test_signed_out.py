@@ -30,7 +30,7 @@ def link_to(answer, label: str) -> str | None:
 
 
 @pytest.mark.parametrize("root", ["", "/a b"])
-async def test_page_leads_back_to_where_one_was(browse, console, root, webhook):
+async def test_page_leads_back_to_the_previous_place(browse, console, root, webhook):
     stranger = browse(None, app=Mount(root, app=console) if root else console)
     where = f"{root.replace(' ', '%20')}/webhooks/{webhook.id}/deliveries?state=failed&period=7d"
     answer = await stranger.get(where)
@@ -45,7 +45,7 @@ async def test_page_leads_to_no_other_site(browse, path):
     assert (answer.status_code, link_to(answer, "Continue where you were")) == (401, "/")
 
 
-async def test_hosts_sign_in_is_told_where_to_come_back_to(dispatcher, browse):
+async def test_hosts_sign_in_gets_the_page_to_return_to(dispatcher, browse):
     app = create_console(dispatcher, authenticate=lambda request: None, sign_in_url="/login?next={next}&x=1")
     stranger = browse(None, app=app)
     answer = await stranger.client.get("/deliveries?state=failed&search=a%26b", follow_redirects=False)
@@ -96,7 +96,7 @@ async def test_form_of_a_session_that_ended_is_refused_if_its_token_is_not_the_v
     assert (again.status_code, dispatcher.webhooks.get(webhook.id, tenant="acme").active) == (403, False)
 
 
-async def test_form_without_its_token_gets_a_new_one_only_where_the_browser_says_that_it_is_from_here(browser, webhook):
+async def test_form_without_its_token_gets_a_new_one_only_if_the_browser_says_that_it_is_from_here(browser, webhook):
     await browser.token()
     where = f"/webhooks/{webhook.id}/activate"
     for origin in ({}, {"sec-fetch-site": "none"}, {"origin": "null"}, {"origin": "https://console.example.com"}):
@@ -124,7 +124,7 @@ async def test_refused_form_is_kept_to_be_sent_again(dispatcher, authenticate, b
     assert len(receiver.requests) == 2
 
 
-async def test_failure_of_the_store_keeps_what_was_typed(browser, webhook, dispatcher, monkeypatch):
+async def test_failure_of_the_store_keeps_the_input(browser, webhook, dispatcher, monkeypatch):
     async def broken(*args, **rest):
         raise StoreError("the disk is full")
 
@@ -149,7 +149,7 @@ async def test_a_test_is_summed_up_over_the_page_for_scripts(browser, webhook, r
     assert "console-toast" not in (await browser.post(f"/webhooks/{webhook.id}/test", fields)).headers
 
 
-async def test_every_answer_says_that_it_is_the_consoles(browser):
+async def test_every_response_says_that_it_is_the_consoles(browser):
     for path in ("/", "/nothing", "/static/icon.svg", "/api/viewer"):
         assert (await browser.get(path)).headers["console-answer"] == "1"
 

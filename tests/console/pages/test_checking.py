@@ -32,7 +32,7 @@ async def test_a_url_that_is_typed_is_checked_and_nothing_is_sent(browser, recei
     assert receiver.requests == []
 
 
-async def test_what_is_refused_and_what_is_not_reached_have_one_sentence(browser):
+async def test_refused_and_unreachable_destinations_have_one_sentence(browser):
     closed, unknown, internal = (
         "https://crm.example.com:1024/",
         "https://no-such-name.example.org/",
@@ -65,7 +65,7 @@ async def test_an_endpoint_is_checked_from_its_page_by_those_who_may_send(browse
     assert (await browse("other").post(path)).status_code == 404
 
 
-async def test_a_url_that_cannot_be_used_is_told_so(browser, dispatcher):
+async def test_a_url_that_cannot_be_used_gets_a_sentence(browser, dispatcher):
     assert "must start with https://" in text_of(await browser.post("/check", {"endpoint_url": "http://example.com"}))
     for fields in ([], [("endpoint_url", "")], [("endpoint_url", "x\0")]):
         assert (await browser.post("/check?of=²", fields)).status_code == 200

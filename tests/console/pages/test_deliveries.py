@@ -30,7 +30,7 @@ def sent(dispatcher, webhook, receiver, emit):
     return send
 
 
-async def test_delivered_event_shows_what_was_sent_and_that_the_signature_is_valid(browser, sent):
+async def test_delivered_event_shows_its_request_and_that_the_signature_is_valid(browser, sent):
     page = await browser.get(f"/deliveries/{sent().id}")
     text = text_of(page)
     assert "204 Delivered" in text
@@ -51,20 +51,20 @@ async def test_delivered_event_shows_what_was_sent_and_that_the_signature_is_val
         (Answer(raw=b"hello\r\n\r\n"), "not a valid HTTP response", "HTTP/1.1"),
     ],
 )
-async def test_failure_is_explained_in_plain_words_with_what_to_do(browser, sent, answer, what, advice):
+async def test_failure_is_explained_in_plain_words_with_advice(browser, sent, answer, what, advice):
     text = text_of(await browser.get(f"/deliveries/{sent(answer).id}"))
     assert what in text
     assert advice in text
 
 
-def test_a_fault_of_the_senders_own_is_told_as_such(sent):
+def test_a_fault_of_the_sender_is_shown_as_such(sent):
     waiting = evolve(sent(500), reason=OWN_FAULT)
     for told in (explain(waiting, None), explain(evolve(waiting, attempt_count=0), None)):
         assert told.what == "We could not reach the internet, so nothing was sent."
     assert explain(evolve(waiting, state=DeliveryState.CANCELLED), None).what != told.what
 
 
-async def test_hostile_answers_are_text_only(browser, sent, webhook):
+async def test_hostile_responses_are_text_only(browser, sent, webhook):
     delivery = sent(Answer(500, headers={"x-evil": "<b onclick=alert(3)>"}, body=HOSTILE))
     page = (await browser.get(f"/deliveries/{delivery.id}")).text
     assert "<script>alert" not in page
@@ -160,7 +160,7 @@ async def test_a_delivery_that_was_not_attempted_says_what_it_waits_for(browser,
     assert re.search(r"Waits until <time .*</time>: your system asked for a pause until then", waits)
 
 
-async def test_what_is_too_long_for_a_search_is_cut_and_that_is_said(browser, sent):
+async def test_a_search_that_is_too_long_is_truncated_with_a_note(browser, sent):
     sent()
     for path, most in (("/", 200), ("/deliveries", 300)):
         said = f"Only the first {most} characters of what was entered are used."
@@ -172,7 +172,7 @@ async def test_what_is_too_long_for_a_search_is_cut_and_that_is_said(browser, se
 
 
 @pytest.mark.parametrize("burst, seconds", [(0, 60), (True, 60), (1.5, 60), (1, 0), (1, True), (1, float("nan"))])
-def test_rate_that_makes_no_sense_is_refused(burst, seconds):
+def test_senseless_rate_is_refused(burst, seconds):
     with pytest.raises(ValueError, match=r"must be a (whole )?number"):
         Rate(burst, seconds)
 

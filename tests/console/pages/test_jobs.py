@@ -35,7 +35,7 @@ async def test_a_recovery_is_started_as_a_job_and_its_progress_is_shown(browser,
 
 
 @pytest.mark.parametrize("rendering", ["sent", "today"])
-async def test_a_replay_of_what_a_filter_shows_is_started_as_a_job(browser, missed, dispatcher, rendering):
+async def test_a_replay_of_filtered_deliveries_is_started_as_a_job(browser, missed, dispatcher, rendering):
     await browser.post(f"/webhooks/{missed.id}/recover", {"period": "1h"})
     dispatcher.drain()
     asked = await browser.get("/deliveries/replay?state=delivered")
@@ -63,7 +63,7 @@ async def test_a_third_unfinished_job_is_refused_with_the_reason(browser, missed
     assert "This was not done" in answer.text
 
 
-async def test_who_may_not_send_sees_jobs_and_stops_none(browse, missed, dispatcher):
+async def test_viewers_who_may_not_send_see_jobs_and_stop_none(browse, missed, dispatcher):
     job = dispatcher.jobs.replay(tenant="acme")
     reader = browse(permissions="read")
     page = await reader.get("/jobs")

@@ -50,7 +50,7 @@ async def test_a_row_says_the_cause_first(browser, send):
     assert "204 Delivered" in text
 
 
-async def test_a_row_of_what_failed_or_is_held_says_so(browser, send, dispatcher, webhook):
+async def test_a_row_of_a_failed_or_held_delivery_says_so(browser, send, dispatcher, webhook):
     [failed] = send(410)
     text = text_of(await browser.get("/deliveries"))
     assert "410 Failed" in text
@@ -60,7 +60,7 @@ async def test_a_row_of_what_failed_or_is_held_says_so(browser, send, dispatcher
         assert (told.what, told.tone, *told.parts) == ("On hold", "idle", f"its {why}")
 
 
-def test_what_waits_for_an_earlier_one_is_due_after_it(send):
+def test_a_delivery_that_waits_for_an_earlier_one_is_due_after_it(send):
     [delivery] = send(500)
     in_order = evolve(delivery, next_attempt_at=None, attempt_count=0, status_code=None, attempts_left=2)
     assert cause(in_order).parts == ("after an earlier one",)
@@ -138,7 +138,7 @@ async def test_a_held_delivery_has_the_button_that_mends_it(browser, send, dispa
     assert "On hold its webhook is inactive" in text_of(await browser.get("/deliveries"))
 
 
-async def test_what_was_on_hold_is_let_go_without_leaving_its_place_in_the_log(browser, send, dispatcher, webhook):
+async def test_deliveries_on_hold_are_released_without_leaving_the_place_in_the_log(browser, send, dispatcher, webhook):
     [delivery] = send(500)
     dispatcher.webhooks.disable_endpoint(webhook.id, webhook.endpoints[0].id, tenant="acme")
     enable = f"/webhooks/{webhook.id}/endpoints/{webhook.endpoints[0].id}/enable"
@@ -150,7 +150,7 @@ async def test_what_was_on_hold_is_let_go_without_leaving_its_place_in_the_log(b
     assert str((await browser.post(enable, {"delivery": delivery.id})).url).endswith(f"/deliveries/{delivery.id}")
 
 
-async def test_a_row_leads_to_its_delivery_and_back_to_where_the_list_was(browser, send, monkeypatch, webhook):
+async def test_a_row_leads_to_its_delivery_and_back_to_the_place_in_the_list(browser, send, monkeypatch, webhook):
     newest, middle, oldest = send(500, 503, 500, subject="chat/7")
     listed = await browser.get(f"/webhooks/{webhook.id}/deliveries?code=5xx&subject=chat%2F7")
     shown = await browser.get(links_of(listed, middle.id)[0])
@@ -197,7 +197,7 @@ async def test_those_that_are_ticked_are_replayed(browser, send, dispatcher, bro
     assert len(dispatcher.log.deliveries(tenant="acme")) == 5
 
 
-async def test_what_cannot_be_replayed_is_left_out(browser, send, dispatcher, webhook, emit):
+async def test_unreplayable_deliveries_are_left_out(browser, send, dispatcher, webhook, emit):
     gone, *_ = send(500)
     dispatcher.webhooks.update(webhook.id, tenant="acme", endpoints=["https://other.example.com/"])
     answer = await browser.post("/deliveries/replay-selected", [("delivery", gone.id), ("in", "all")])
@@ -208,7 +208,7 @@ async def test_what_cannot_be_replayed_is_left_out(browser, send, dispatcher, we
     assert "Some are being sent" in text_of(answer)
 
 
-async def test_all_since_one_are_replayed_as_a_job_whose_progress_is_shown(browser, send, dispatcher, add_webhook):
+async def test_all_deliveries_since_one_are_replayed_as_a_job_with_progress(browser, send, dispatcher, add_webhook):
     later, first, earlier = send(204, 204, 410)
     other = add_webhook("Other", "sms", host="other.example.com")
     dispatcher.emit("sms", "sent", {}, tenant="acme")
@@ -232,7 +232,7 @@ async def test_all_since_one_are_replayed_as_a_job_whose_progress_is_shown(brows
     assert (await browser.get("/deliveries/replay?since=dlv_unknown")).status_code == 404
 
 
-async def test_viewer_who_may_only_read_can_tick_nothing(browse, send):
+async def test_viewer_with_read_alone_can_select_nothing(browse, send):
     [delivery] = send(500)
     reader = browse(permissions="read")
     listed = await reader.get("/deliveries")

@@ -32,7 +32,7 @@ def busy(dispatcher, receiver, add_webhook):
     return made
 
 
-async def test_everything_on_the_overview_links_to_where_it_is(browse, busy, dispatcher):
+async def test_everything_on_the_overview_links_to_its_page(browse, busy, dispatcher):
     dispatcher.jobs.replay(tenant="globex")
     dispatcher.settings.open_store.heartbeat("4711-abcd")
     operator = browse(permissions=OPERATOR)
@@ -63,7 +63,7 @@ async def test_tenants_page_has_its_usage_backlog_webhooks_jobs_and_changes(brow
     assert f'id="{bad.endpoints[0].id}"' in page.text
 
 
-async def test_due_is_one_figure_on_each_page_and_leads_to_what_it_counts(browse, busy, dispatcher):
+async def test_due_is_one_figure_on_each_page_and_links_to_the_deliveries_it_counts(browse, busy, dispatcher):
     dispatcher.emit("whatsapp", "message.read", {"id": 1}, tenant="globex")
     dispatcher.settings.open_store.plan(Lease(token=1, seconds=30), Capacity(0, 0), 10)
     operator = browse(permissions=OPERATOR)
@@ -103,7 +103,7 @@ async def test_own_webhooks_are_a_link_away_and_those_of_others_stay_theirs(brow
     assert 'href="/webhooks/' not in (await operator.get("/operator/tenant?name=globex")).text
 
 
-async def test_changes_are_those_that_operational_events_tell_where_they_are_on(tmp_path, catalog, receiver, browse):
+async def test_changes_are_those_of_operational_events_if_these_are_on(tmp_path, catalog, receiver, browse):
     store = SQLiteStore(tmp_path / "told.db")
     with Dispatcher(store, catalog=catalog, targets=receiver.targets, operational_events=True) as dispatcher:
         made = dispatcher.webhooks.add(Webhook(name="Gone", endpoints=["https://x.example.com/"]), tenant="globex")
@@ -118,7 +118,7 @@ def viewer(_request):
     return Viewer("acme", "Ada", set(Permission))
 
 
-async def test_worker_shows_what_it_holds(browse, dispatcher, receiver, webhook):
+async def test_worker_shows_its_leases(browse, dispatcher, receiver, webhook):
     dispatcher.webhooks.activate(webhook.id, tenant="acme")
     dispatcher.emit("whatsapp", "message.received", {"sender": {}}, tenant="acme")
     store = dispatcher.settings.open_store
@@ -138,7 +138,7 @@ async def _other(operator, store):
 
 
 @pytest.mark.parametrize("path", ["/operator", "/operator/tenant?name=acme", "/operator/workers/x"])
-async def test_pages_are_for_operators_alone(browse, path):
+async def test_pages_are_for_operators_only(browse, path):
     assert (await browse(permissions="read,write,send,secrets").get(path)).status_code == 403
 
 

@@ -29,7 +29,7 @@ async def test_new_address_needs_the_values_again_or_the_permission(writer, brow
     assert dispatcher.webhooks.get(webhook.id, tenant="acme").endpoints[0].url == moved(receiver)
 
 
-async def test_who_may_see_secrets_may_move_them(browser, webhook, dispatcher, receiver):
+async def test_viewers_who_may_see_secrets_may_move_them(browser, webhook, dispatcher, receiver):
     answer = await browser.get(f"/webhooks/{webhook.id}/settings/endpoints")
     assert (await browser.press(answer, "save", {"endpoint_url": moved(receiver)})).status_code == 200
     kept = dispatcher.webhooks.get(webhook.id, tenant="acme")

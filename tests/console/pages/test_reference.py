@@ -20,7 +20,7 @@ async def test_reference_lists_every_operation_and_leads_to_it(browse):
         assert {name for place, name in links if place == path} <= set(re.findall(r'id="(\w+)"', chapter.text))
 
 
-async def test_reference_works_without_scripts_and_shows_requests_answers_fields_and_refusals(browser):
+async def test_reference_works_without_scripts_and_shows_requests_responses_fields_and_refusals(browser):
     page = await browser.get("/reference/webhooks")
     text = text_of(page)
     assert "curl -X POST https://console.example.com/api/webhooks" in text

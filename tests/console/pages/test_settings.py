@@ -113,7 +113,7 @@ async def test_a_section_changes_nothing_else(browser, webhook, section, saved):
         ("payload", {"mapping": "nonsense"}, "Line 1"),
     ],
 )
-async def test_what_is_refused_stays_as_it_was_typed_with_the_reason(browser, webhook, section, saved, case):
+async def test_refused_input_stays_as_typed_with_the_reason(browser, webhook, section, saved, case):
     name, changes, sentence = case
     answer = await browser.press(await section(name), "save", changes)
     assert answer.status_code == 422
@@ -135,7 +135,7 @@ async def test_endpoints_keep_their_ids_when_their_urls_change(browser, webhook,
     assert saved().endpoints[0].id == webhook.endpoints[0].id
 
 
-async def test_endpoints_beyond_the_limit_are_not_told_as_a_change_of_somebody_else(
+async def test_endpoints_beyond_the_limit_are_not_reported_as_somebody_elses_change(
     browser, section, dispatcher, receiver, monkeypatch
 ):
     monkeypatch.setattr(dispatcher.settings, "limits", Limits(endpoints_per_tenant=1))
@@ -169,7 +169,7 @@ async def test_a_section_that_nobody_else_has_touched_is_not_stale(browser, sect
 
 
 @pytest.mark.parametrize("name", ["events", "headers"])
-async def test_a_section_that_became_stale_stays_so_until_it_is_told(browser, webhook, section, dispatcher, name):
+async def test_a_stale_section_stays_so_until_it_is_reported(browser, webhook, section, dispatcher, name):
     answer = await section(name)
     headers = HeaderSet({"Authorization": "theirs"})
     dispatcher.webhooks.update(webhook.id, tenant="acme", subscriptions=[], headers=headers)
@@ -196,7 +196,7 @@ async def test_a_policy_is_changed_and_taken_back(browser, section, saved):
     assert "none: a single attempt" in text_of(answer)
 
 
-async def test_all_fields_of_a_policy_that_cannot_be_read_are_told_at_once(browser, webhook):
+async def test_all_unreadable_fields_of_a_policy_are_reported_at_once(browser, webhook):
     page = await browser.get(f"/webhooks/{webhook.id}/settings/policy")
     answer = await browser.press(page, "save", {"policy_deadline": "soon", "policy_rate": "fast", "policy_burst": ""})
     assert answer.status_code == 422
@@ -231,7 +231,7 @@ async def test_a_typed_value_of_a_saved_header_is_never_dropped(browser, section
     assert saved().headers.revealed() == [("Authorization", "typed")]
 
 
-async def test_a_copy_has_all_but_the_secret_and_is_inactive(browser, webhook, dispatcher):
+async def test_a_copy_has_everything_but_the_secret_and_is_inactive(browser, webhook, dispatcher):
     dispatcher.webhooks.update(
         webhook.id,
         tenant="acme",
@@ -267,7 +267,7 @@ async def test_a_second_click_makes_no_second_copy(browser, webhook, dispatcher)
     assert len(dispatcher.webhooks.list(tenant="acme")) == 2
 
 
-async def test_a_page_that_was_loaded_anew_makes_no_second_copy_like_the_first(browser, webhook, dispatcher):
+async def test_a_reloaded_page_makes_no_second_copy_like_the_first(browser, webhook, dispatcher):
     path = f"/webhooks/{webhook.id}/duplicate"
     first, second = await browser.post(path), await browser.post(path)
     assert first.url == second.url

@@ -49,7 +49,7 @@ async def test_webhook_is_switched_from_list_and_page(browser, webhook, dispatch
     assert not dispatcher.webhooks.get(webhook.id, tenant="acme").active
 
 
-async def test_delete_asks_first_and_names_what_is_lost(browser, webhook, dispatcher, receiver, emit):
+async def test_delete_asks_first_and_names_the_losses(browser, webhook, dispatcher, receiver, emit):
     dispatcher.webhooks.activate(webhook.id, tenant="acme")
     receiver.always(500)
     emit()

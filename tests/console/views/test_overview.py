@@ -61,7 +61,7 @@ def verdict(page) -> str:
 # The list.
 
 
-async def test_the_list_begins_with_what_fails_and_has_one_word_for_each(browser, hook):
+async def test_the_list_begins_with_failing_webhooks_and_has_one_word_for_each(browser, hook):
     hook("unused")
     hook("well", 204)
     hook("half-off", 204, 500, disabled=0)
@@ -159,7 +159,7 @@ async def test_the_sentence_says_how_much_succeeded_and_what_most_failures_are(b
     assert "succeeded in the last hour" in verdict(page)
 
 
-async def test_what_keeps_everything_from_being_sent_is_said_first_with_what_mends_it(browser, hook, dispatcher):
+async def test_an_obstacle_to_all_deliveries_is_shown_first_with_its_remedy(browser, hook, dispatcher):
     webhook = hook("crm", 204, disabled=1)
     page = await browser.get(f"/webhooks/{webhook.id}")
     assert "Its endpoint was disabled just now, so its deliveries are on hold." in verdict(page)
@@ -210,7 +210,7 @@ async def test_each_period_has_a_chart_whose_bars_lead_to_the_log(browser, hook,
     assert len(re.findall(r'id="row-', (await browser.get(unescape(bar[0]))).text)) == 2
 
 
-async def test_failures_are_told_by_status_code_and_event_type_with_links(browser, dispatcher, receiver):
+async def test_failures_are_listed_by_status_code_and_event_type_with_links(browser, dispatcher, receiver):
     webhook = dispatcher.webhooks.add(
         Webhook(
             name="crm",
@@ -259,7 +259,7 @@ async def test_half_of_the_failures_are_not_most_of_them(browser, hook):
     assert "2 deliveries failed or are being retried. See failures" in verdict(page)
 
 
-async def test_attempts_that_failed_before_a_delivery_arrived_are_told_as_attempts(browser, hook, receiver, dispatcher):
+async def test_failed_attempts_of_delivered_events_are_shown_as_attempts(browser, hook, receiver, dispatcher):
     webhook = hook("crm", 500)
     receiver.on("/crm/0").always(204)
     [delivery] = dispatcher.log.deliveries(tenant="acme")
@@ -268,7 +268,7 @@ async def test_attempts_that_failed_before_a_delivery_arrived_are_told_as_attemp
     assert "0 % of the attempts succeeded in the last 24 h; 1 failed." in verdict(page)
 
 
-async def test_failures_of_an_event_type_lead_to_what_failed_and_not_to_all_that_waits(
+async def test_failures_of_an_event_type_link_to_failed_deliveries_and_not_to_all_pending_ones(
     browser, webhook, dispatcher, receiver, emit
 ):
     dispatcher.webhooks.activate(webhook.id, tenant="acme")

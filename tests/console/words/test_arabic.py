@@ -151,7 +151,7 @@ async def test_every_failed_delivery_is_explained_in_arabic(reader, log):
     assert not english_in(await reader.get("/deliveries"))
 
 
-async def test_every_reason_of_a_disabled_endpoint_is_told_in_arabic(reader, dispatcher, webhook, database):
+async def test_every_reason_of_a_disabled_endpoint_is_in_arabic(reader, dispatcher, webhook, database):
     dispatcher.webhooks.disable_endpoint(webhook.id, webhook.endpoints[0].id, tenant="acme")
     for sentence in Kept.known.values():
         text = str(sentence(**dict.fromkeys(sentence.places, 7)) if sentence.places else sentence)
@@ -196,7 +196,7 @@ async def test_pages_are_in_arabic(reader, dispatcher, receiver, webhook):
         ("policy", {"policy_burst": "3"}),
     ],
 )
-async def test_what_a_form_refuses_is_told_in_arabic(reader, webhook, section, fields):
+async def test_refusals_of_a_form_are_in_arabic(reader, webhook, section, fields):
     page = await reader.get(f"/webhooks/{webhook.id}/settings/{section}")
     answer = await reader.press(page, "save", fields)
     assert answer.status_code == 422
@@ -205,14 +205,14 @@ async def test_what_a_form_refuses_is_told_in_arabic(reader, webhook, section, f
 
 
 @pytest.mark.parametrize("payload", ["{", "{}", "[1]", '{"id": NaN}', '{"id": 1, "a": "\\ud800"}', '{"id": "x"}'])
-async def test_a_payload_that_cannot_be_sent_is_told_in_arabic(reader, webhook, payload):
+async def test_the_refusal_of_a_payload_is_in_arabic(reader, webhook, payload):
     fields = {"event": "shop order.paid", "payload": payload, "endpoint": webhook.endpoints[0].id}
     answer = await reader.post(f"/webhooks/{webhook.id}/test", fields)
     assert 'id="payload-problem"' in answer.text
     assert not english_in(answer)
 
 
-async def test_the_reference_of_the_api_is_in_arabic_but_for_what_the_api_says_itself(reader):
+async def test_the_reference_of_the_api_is_in_arabic_except_for_the_apis_own_sentences(reader):
     """The API is in English, so its own sentences are marked as English; everything around them is Arabic."""
     names = {
         "ISO",
@@ -238,7 +238,7 @@ async def test_the_reference_of_the_api_is_in_arabic_but_for_what_the_api_says_i
             assert words <= {*KNOWN, *DATA, *names}, (path, text)
 
 
-async def test_each_step_of_a_new_webhook_is_in_arabic_with_what_it_refuses(reader, dispatcher):
+async def test_each_step_of_a_new_webhook_and_its_refusals_are_in_arabic(reader, dispatcher):
     page = await reader.get("/new")
     own = str(page.url).rpartition("/")[0]
     for step in ("details", "events", "payload", "headers", "review"):
@@ -249,7 +249,7 @@ async def test_each_step_of_a_new_webhook_is_in_arabic_with_what_it_refuses(read
     assert not english_in(await reader.get("/"))
 
 
-async def test_what_is_refused_by_its_state_is_told_in_arabic(reader, dispatcher, receiver, webhook):
+async def test_refusals_because_of_a_state_are_in_arabic(reader, dispatcher, receiver, webhook):
     receiver.answer(*[204] * 9)
     dispatcher.emit("shop", "order.paid", {"id": 1}, tenant="acme")
     dispatcher.drain(timeout=30)

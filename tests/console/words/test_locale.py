@@ -137,12 +137,12 @@ async def test_titles_of_the_catalog_are_translated_by_the_host(browse, dispatch
     assert all(text for text, _ in asked)
 
 
-def test_what_translates_is_a_function(dispatcher, authenticate):
+def test_translate_must_be_a_function(dispatcher, authenticate):
     with pytest.raises(TypeError, match="translate must be a function"):
         create_console(dispatcher, authenticate=authenticate, translate=ARABIC)
 
 
-async def test_descriptions_of_operational_payloads_are_told_in_arabic(browser, catalog):
+async def test_descriptions_of_operational_payloads_are_in_arabic(browser, catalog):
     catalog.offer_operational_events()
     assert "خطاف الويب الذي حدث له ذلك." in text_of(await browser.get("/events?lang=ar"))
 

@@ -173,7 +173,7 @@ def code_of(provoke) -> str | None:
 
 
 @pytest.mark.parametrize("code", REFUSED)
-def test_a_refusal_is_told_in_both_languages_by_its_code(code):
+def test_a_refusal_is_shown_in_both_languages_by_its_code(code):
     with pytest.raises(UnihooksError) as caught:
         REFUSED[code]()
     error = caught.value
@@ -212,7 +212,7 @@ def test_every_text_belongs_to_a_sentence_and_every_kept_sentence_has_one():
 
 
 @pytest.mark.parametrize("sentence", list(Kept.known.values()), ids=lambda sentence: sentence.code)
-def test_what_a_store_has_kept_is_recognized_and_told(sentence):
+def test_a_stored_sentence_is_recognized_and_translated(sentence):
     figures = dict.fromkeys(sentence.places, "777")
     given = dict.fromkeys(sentence.places, 777)
     kept = str(sentence(**given)) if figures else str(sentence)
@@ -224,7 +224,7 @@ def test_what_a_store_has_kept_is_recognized_and_told(sentence):
     assert re.search("[\u0621-\u064a]", told(kept))
 
 
-def test_a_sentence_within_a_sentence_is_told_as_well():
+def test_a_sentence_within_a_sentence_is_translated_too():
     kept = "no retry is left after 3 attempts; the last: timed out after 20 s waiting for the response"
     assert told(kept) == (
         "No retry is left after 3 attempts. The last one: timed out after 20 s, waiting for the response"
@@ -246,7 +246,7 @@ def test_a_reason_of_the_host_stays_as_it_was_written():
     assert told("on hold: the endpoint is disabled: they asked us to").endswith(": they asked us to")
 
 
-def test_a_refusal_of_what_only_a_host_can_do_wrong_stays_as_it_is():
+def test_a_refusal_meant_for_hosts_is_not_translated():
     assert told(InvalidWebhook("ordered must be True or False", name="ordered")) == "ordered must be True or False"
 
 
@@ -351,7 +351,7 @@ def refusals_of(dispatcher, url):
     yield "erased-before", lambda: log.replay(delivery, **here)
 
 
-def test_what_a_store_refuses_is_told_in_both_languages_by_its_code(dispatcher, receiver):
+def test_a_refusal_of_a_store_is_shown_in_both_languages_by_its_code(dispatcher, receiver):
     for code, refuse in refusals_of(dispatcher, receiver.url_for("/hooks", host="crm.example.com")):
         with pytest.raises(UnihooksError) as caught:
             refuse()
