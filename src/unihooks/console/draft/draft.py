@@ -125,7 +125,7 @@ class Draft:
     room: Room | None = None
 
     def with_step(self, given: Draft) -> Draft:
-        """Return the draft with what the page of a step has sent, and everything else as it was."""
+        """Return the draft with the input of a step's page, and everything else as it was."""
         sent = {name: getattr(given, name) for name in FIELDS if STEP_OF.get(name, STEPS[0]) == given.step}
         return evolve(self, step=given.step, room=given.room, **sent)
 
@@ -198,7 +198,7 @@ def of_form(form: Form, room: Room) -> Draft:
 
 
 def _chosen(form: Form, room: Room, rows: Iterable[ConditionField]) -> list[str]:
-    """Return the events that were chosen, and those typed as lines, as without a catalog.
+    """Return the chosen events, and those typed as lines, for hosts without a catalog.
 
     "All events" of a product replaces its single events, unless it has conditions.
     """
@@ -221,7 +221,7 @@ def _headers(form: Form) -> Iterator[HeaderField]:
 
 
 def _choice(choice: str, value: str) -> str:
-    """Return what is to be done with a header; whoever types a value wants it sent."""
+    """Return the action for a header; a typed value is to be sent."""
     if choice == KEEP and value:
         return REPLACE
     return choice if choice in _CHOICES else NEW

@@ -72,12 +72,12 @@ class KeptDraft:
 
     @property
     def reached(self) -> str:
-        """Return the last of the steps in which something was entered."""
+        """Return the last step with input."""
         return next((step for step in reversed(STEPS) if step in self.changes), STEPS[0])
 
     @property
     def title(self) -> str:
-        """Return what tells this draft from others: its name, or else its first URL."""
+        """Return a label for this draft: its name, or else its first URL."""
         return self.draft.name.strip() or next((one.url for one in self.draft.endpoints if one.url), "")
 
 
@@ -111,7 +111,7 @@ class Drafts:
         )
 
     async def new_id(self) -> str:
-        """Return the id of a draft that is not there yet."""
+        """Return the id for a new draft."""
         return new_id(_PREFIX, await in_own_thread(self.store.now))
 
     async def is_open(self, id_: str) -> bool:
@@ -120,7 +120,7 @@ class Drafts:
         return _ID.fullmatch(id_) is not None and made_at(id_) > now - DAY
 
     async def all(self) -> list[KeptDraft]:
-        """Return all drafts, the one that was saved last first."""
+        """Return all drafts, the last saved one first."""
         found = await in_own_thread(self.store.list_state, self.tenant, self.owner, StateKind.DRAFT)
         return [kept for kept in map(self._read, found) if kept is not None]
 
@@ -130,7 +130,7 @@ class Drafts:
         return None if state is None else self._read(state)
 
     def blank(self, id_: str) -> KeptDraft:
-        """Return a draft of which nothing was saved yet."""
+        """Return a draft that has not been saved yet."""
         return KeptDraft(id=id_, draft=Draft(room=self.room))
 
     async def save(
@@ -170,7 +170,7 @@ class Drafts:
         await in_own_thread(self.store.drop_state, self._key(StateKind.DRAFT, id_))
 
     async def claim(self, kept: KeptDraft) -> KeptDraft:
-        """Note that the webhook is being added, which only one may do at a time; `Conflict` if another does."""
+        """Note that the webhook is being added; raise `Conflict` if another request is adding it."""
         now = await in_own_thread(self.store.now)
         if kept.creating_since > now - _CREATING_US:
             raise Conflict("the webhook is being added already", name="version")

@@ -185,7 +185,7 @@ class _Layout:
 
 
 def picked(draft: Draft, catalog: Catalog | None) -> Picked | None:
-    """Return what there is to choose from, and what is chosen; None if the host has no catalog."""
+    """Return the choices and the chosen events; None if the host has no catalog."""
     products = shown_catalog(catalog)
     if products is None:
         return None

@@ -41,7 +41,7 @@ class ReceivedRequest:
 
     @property
     def is_cut(self) -> bool:
-        """Return whether the end of the body is not here."""
+        """Return whether the body is truncated."""
         return self.size > MOST_BODY
 
 
@@ -72,13 +72,13 @@ def open_receiver(store: Store, tenant: str, owner: str, draft_id: str) -> TestR
 
 
 def find_receiver(store: Store, id: str) -> TestReceiver | None:
-    """Return the receiver that an id in a URL means."""
+    """Return the receiver with this id in its URL."""
     found = store.find_state(StateKind.RECEIVER, id)
     return None if found is None else _to_receiver(found)
 
 
 def keep_request(store: Store, receiver: TestReceiver, request: dict[str, Any]) -> None:
-    """Keep a request; the oldest of many goes."""
+    """Keep a request; drop the oldest if there are too many."""
     now, tenant = store.now(), receiver._key.tenant  # noqa: SLF001 - of this module
     key = StateKey(tenant, receiver.id, StateKind.RECEIVED, new_id("rcv_", now))
     left = max(1, round(receiver.expires_at.timestamp() * 1_000_000) - now)
@@ -90,14 +90,14 @@ def keep_request(store: Store, receiver: TestReceiver, request: dict[str, Any]) 
 
 
 def received(store: Store, receiver: TestReceiver) -> list[ReceivedRequest]:
-    """Return what has arrived, the newest first."""
+    """Return the requests that have arrived, newest first."""
     tenant = receiver._key.tenant  # noqa: SLF001 - of this module
     found = store.list_state(tenant, receiver.id, StateKind.RECEIVED, limit=MOST_REQUESTS)
     return [ReceivedRequest(at=from_us(one.created_at), **one.value) for one in found]
 
 
 def to_request(method: str, query: str, headers: Iterable[tuple[str, str]], body: bytes, size: int) -> dict[str, Any]:
-    """Return what is kept of a request."""
+    """Return the stored part of a request."""
     text, is_text = _text_of(body, cut=size > len(body))
     return {
         "method": method,

@@ -29,7 +29,7 @@ def step_values(draft: Draft, dispatcher: Dispatcher) -> dict[str, Any]:
 
 
 def operators() -> dict[str, str]:
-    """Return the operators of conditions in the viewer's words."""
+    """Return the operators of conditions in the viewer's language."""
     return {operator.value: gettext(text) for operator, text in _OPERATORS.items()}
 
 
@@ -39,7 +39,7 @@ def event_key(event: EventType) -> str:
 
 
 def _mapping_values(draft: Draft, catalog: Catalog | None) -> dict[str, Any]:
-    """Return the examples to choose from, the tree of the chosen one, and what the mapping makes of it."""
+    """Return the examples to choose from, the tree of the chosen one, and the result of the mapping."""
     samples = _samples(draft, catalog)
     sample = next((one for one in samples if event_key(one) == draft.sample), samples[0] if samples else None)
     mapping = checks.mapping_of(draft)

@@ -29,7 +29,7 @@ class Trial:
 
     @property
     def succeeded(self) -> bool:
-        """Return whether every endpoint has taken it."""
+        """Return whether every endpoint has accepted it."""
         return bool(self.attempts) and all(one.attempt.succeeded for one in self.attempts)
 
 

@@ -15,13 +15,13 @@ _converter = Converter(detailed_validation=False)
 
 
 def write(draft: Draft) -> dict[str, Any]:
-    """Return all that was entered."""
+    """Return all entries."""
     value = {name: value for name, value in asdict(draft).items() if name in FIELDS}
     return value | {"policy": {name: text for name, text in draft.policy.items() if text}}
 
 
 def read(value: dict[str, Any]) -> Draft | None:
-    """Return the draft of a value; None if another version wrote it so that this one cannot read it."""
+    """Return the draft of a value; None if it was written by a version that this one cannot read."""
     try:
         return _converter.structure(value, Draft)
     except (BaseValidationError, TypeError, ValueError, KeyError):

@@ -79,7 +79,7 @@ class Limiter:
             return max(0.0, 1 - self._refilled(tenant).left) * self.rate.seconds / self.rate.burst
 
     def give_back(self, tenant: str, count: int) -> None:
-        """Give back what was taken and not used."""
+        """Give back unused capacity."""
         with self._lock:
             self._refilled(tenant).left += count
 

@@ -36,7 +36,7 @@ def view(permission: Permission) -> Callable[[View], View]:
 def action(
     permission: Permission, *, once: bool | Callable[[Form], bool] = True, again: Action | None = None
 ) -> Callable[[Action], View]:
-    """Let a form do something only for viewers with the permission, only from a page of this console, and once.
+    """Allow a form's action only for viewers with the permission, only from a page of this console, and once.
 
     Another submit of it leads where the first one led, or gets the response of `again` if that led to no page.
     For forms that change nothing, `once` is false, or a function that returns false for them.

@@ -120,7 +120,7 @@ def _scripts(files: Iterable[str]) -> str:
 
 
 def _lean(text: str) -> str:
-    """Leave out what only readers of the files need; no text of ours spans lines."""
+    """Strip what only readers of the files need; no text in them spans lines."""
     lines = (line.strip() for line in text.splitlines())
     return "\n".join(line for line in lines if line and not line.startswith("//"))
 

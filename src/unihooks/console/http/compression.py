@@ -16,7 +16,7 @@ _GZIP = 31
 
 
 def accepts_gzip(headers: Headers) -> bool:
-    """Return whether the client takes gzip.
+    """Return whether the client accepts gzip.
 
     >>> accepts_gzip(Headers({"accept-encoding": "br;q=1.0, GZIP;q=0.5"}))
     True

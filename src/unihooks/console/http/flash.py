@@ -43,14 +43,14 @@ SENTENCES = {
 
 
 def cookie_for(request: Request, settings: ConsoleSettings, code: str, where: str) -> str:
-    """Return a `Set-Cookie` value that has the page at the path `where` say what was done."""
+    """Return a `Set-Cookie` value that makes the page at the path `where` show the result."""
     expires = int(time.time()) + _SECONDS
     value = f"{code}.{expires}.{_mac(request, settings, code, expires, unquote(where.partition('?')[0]))}"
     return cookie_header(request, settings, COOKIE, value, seconds=_SECONDS)
 
 
 def code_for(request: Request, settings: ConsoleSettings) -> str | None:
-    """Return what the page of this request is to say, if its browser was sent here to be told."""
+    """Return the result that the page of this request has to show, if there is one."""
     code, _, rest = (cookie_of(request, settings, COOKIE) or "").partition(".")
     expires, _, mac = rest.partition(".")
     is_time = expires.isdecimal() and len(expires) < _LONGEST_TIME
@@ -61,7 +61,7 @@ def code_for(request: Request, settings: ConsoleSettings) -> str | None:
 
 
 def spent(request: Request, settings: ConsoleSettings) -> str:
-    """Return a `Set-Cookie` value after which nothing more is said."""
+    """Return a `Set-Cookie` value that ends the message."""
     return cookie_header(request, settings, COOKIE, "", seconds=0)
 
 

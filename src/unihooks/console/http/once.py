@@ -33,7 +33,7 @@ _WAITS = (0.05, 0.1, 0.2, 0.4, *[0.5] * 38)
 
 
 def leads_to(request: Request, where: str) -> None:
-    """Say where a second submit leads if the response to the first one is a page that is shown only once."""
+    """Set the target of a second submit if the response to the first one is a page that is shown only once."""
     request.state.leads_to = where
 
 
@@ -65,7 +65,7 @@ async def carry_out(
 
 @asynccontextmanager
 async def one_at_a_time(request: Request, what: str) -> AsyncIterator[None]:
-    """Let each request for `what` of the viewer's tenant wait until the one before it is done, in whatever process."""
+    """Make each request for `what` of the viewer's tenant wait for the one before it, in whatever process."""
     store = settings_of(request).dispatcher.settings.open_store
     record = RequestRecord(store=store, tenant=viewer_of(request).tenant, key=f"\x1falone {what}", digest=b"")
     before = await _waited(record, until=lambda before: before is None)

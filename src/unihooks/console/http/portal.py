@@ -55,7 +55,7 @@ def portal_link(
 
 
 def only_portal_links(request: Request) -> None:
-    """Recognize nobody: the `authenticate` of a host whose customers come only by portal links."""
+    """Recognize nobody: the `authenticate` of a host whose customers only use portal links."""
 
 
 def viewer_of_link(token: str, settings: ConsoleSettings) -> Viewer | None:
@@ -65,7 +65,7 @@ def viewer_of_link(token: str, settings: ConsoleSettings) -> Viewer | None:
 
 
 async def exchange(token: str, settings: ConsoleSettings) -> tuple[str, int] | None:
-    """Return the value and the lifetime in seconds of the cookie for a link's token; None if it is of no use."""
+    """Return the value and the lifetime in seconds of the cookie for a link's token; None if the link is invalid."""
     claims = _opened(_LINK, token, settings.secret)
     if claims is None or settings.secret is None:
         return None

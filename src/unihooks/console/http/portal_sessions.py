@@ -26,7 +26,7 @@ _EVERYBODY = "*"
 
 
 def is_first_use(store: Store, tenant: str, link_id: str, seconds: float) -> bool:
-    """Note that a link, which is valid for some seconds more, has been opened; tell whether that is the first time.
+    """Note that a link, which is valid for some seconds more, has been opened; return whether that is the first time.
 
     Only the host makes links, so nobody can open so many that an older one is forgotten and works again.
     """

@@ -24,7 +24,7 @@ class RequestRecord:
     digest: bytes
 
     async def begin(self) -> IdempotencyRecord | None:
-        """Return what is known of an earlier request, or None: then this one is to be carried out."""
+        """Return the record of an earlier request, or None if this one is to be carried out."""
         return await in_own_thread(self.store.reserve_answer, self.tenant, self.key, self.digest)
 
     async def keep(self, status: int, content: bytes) -> None:

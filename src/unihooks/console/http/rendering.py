@@ -74,12 +74,12 @@ def rendered(request: Request, template: str, *, http_status: int = 200, **value
 
 
 def go_to(request: Request, name: str, *, done: str | None = None, **parts: str) -> Response:
-    """Send the browser to a page, which then says once what was done."""
+    """Send the browser to a page, which then shows the result once."""
     return redirect(request, path_to(request, name, **parts), done=done)
 
 
 def redirect(request: Request, where: str, *, done: str | None = None) -> Response:
-    """Send the browser to a path, whose page then says once what was done."""
+    """Send the browser to a path, whose page then shows the result once."""
     # A script would follow a redirect and put the response into a part of this page.
     answer = RedirectResponse(where, 303) if is_visit(request) else Response(headers={"HX-Redirect": where})
     if done is not None:
@@ -112,7 +112,7 @@ def refusal(request: Request) -> int:
 
 
 def refuse(request: Request, status: int, **values: Any) -> HTMLResponse:
-    """Render the page that says why a request was refused; what a form has said is kept there, to be sent again."""
+    """Render the page that says why a request was refused; it keeps the form's input, to be sent again."""
     given = {"sent": request.state.sent if is_visit(request) and status in _TRIED_AGAIN else (), **values}
     sign_in = sign_in_url(request) if settings_of(request).sign_in_url else None
     given |= {"code": status, "sign_in": sign_in, "was_at": was_at(request)}
@@ -137,7 +137,7 @@ def was_at(request: Request) -> str:
 
 
 def sign_in_url(request: Request) -> str:
-    """Return the host's URL for signing in, which may say where `{next}` belongs: the page to come back to."""
+    """Return the host's URL for signing in, with the page to return to in place of `{next}`."""
     return (settings_of(request).sign_in_url or "").replace("{next}", quote(was_at(request), safe=""))
 
 
@@ -167,7 +167,7 @@ def _surroundings(request: Request) -> dict[str, Any]:
 
 
 def _sections(viewer: Viewer | None) -> list[tuple[str, str]]:
-    """Return the pages that the top bar names beside the list of webhooks."""
+    """Return the pages in the top bar, besides the list of webhooks."""
     sections = [
         ("deliveries", locale.gettext("Deliveries")),
         ("catalog", locale.gettext("Events")),

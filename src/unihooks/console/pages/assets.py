@@ -12,7 +12,7 @@ from unihooks.console.http.rendering import refuse
 
 
 async def static(request: Request) -> Response:
-    """Return a file, compressed for browsers that take it so."""
+    """Return a file, compressed for browsers that accept that."""
     assets: Assets = request.app.state.assets
     file = request.path_params["file"]
     asset = assets.find(file)

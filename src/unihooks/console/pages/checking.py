@@ -20,7 +20,7 @@ _SECOND = 1.0
 
 @action(Permission.WRITE, once=False)
 async def check_typed(request: Request, form: Form) -> Response:
-    """Check the URL that stands in a form: the one whose number the query gives, the first by default."""
+    """Check a URL of a form: the one whose number the query gives, the first by default."""
     number, urls = request.query_params.get("of", "0"), form.all("endpoint_url")
     at = to_number(number, digits=3) or 0
     return await _checked(request, urls[at].strip() if at < len(urls) else "", None)

@@ -68,7 +68,7 @@ async def _listed(request: Request, webhook: Webhook | None) -> Response:
 
 
 async def _found(request: Request, place: Place, webhook_id: str | None) -> tuple[Page[Delivery], Tally, Job | None]:
-    """Return a page of the log, how many deliveries there are in all, and the job that is under way."""
+    """Return a page of the log, the total number of deliveries, and the running job."""
     dispatcher, tenant = settings_of(request).dispatcher, viewer_of(request).tenant
     wanted = place.filters.for_log(webhook_id)
     found, jobs = await asyncio.gather(
@@ -83,7 +83,7 @@ async def _found(request: Request, place: Place, webhook_id: str | None) -> tupl
 
 
 def _counted(place: Place, found: Page[Delivery], tally: Tally) -> str:
-    """Say which of how many a page shows."""
+    """Return the text that says which deliveries a page shows, and of how many."""
     first = 1 if found.previous is None else place.first
     count = max(tally.count, (first or 1) + len(found) - 1)
     if first is None:

@@ -88,7 +88,7 @@ async def cancel(request: Request, form: Form) -> Response:
 
 
 def _return(request: Request, form: Form, delivery: Delivery, done: str) -> Response:
-    """Show a delivery after something was done to it, or the log beside which its form was."""
+    """Show a delivery after an action on it, or the log beside which its form was."""
     place = delivery_filters.unpacked(form.get("in"))
     if form.get("back") == _LOG:
         return back_to_log(request, place, done)
@@ -97,7 +97,7 @@ def _return(request: Request, form: Form, delivery: Delivery, done: str) -> Resp
 
 
 async def _neighbours(request: Request, delivery: Delivery, place: Place | None) -> tuple[str | None, str | None]:
-    """Return the ids of the next newer and the next older delivery where the viewer has come from."""
+    """Return the ids of the next newer and the next older delivery in the list that the viewer came from."""
     if place is None or place.filters.problem:
         return None, None
     log, tenant = settings_of(request).dispatcher.log, viewer_of(request).tenant

@@ -114,7 +114,7 @@ async def _tried_before(request: Request, form: Form) -> Response:  # noqa: ARG0
 
 @action(Permission.WRITE, once=_causes, again=_tried_before)
 async def press(request: Request, form: Form) -> Response:
-    """Save what the page of a step has sent, and do what the pressed button says."""
+    """Save the input of a step's page, and carry out the pressed button."""
     place, go = _Place.of(request), form.get("go")
     if (webhook_id := await place.drafts.finished(place.id)) is not None:
         return go_to(request, "webhook", webhook_id=webhook_id)
