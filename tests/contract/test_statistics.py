@@ -10,8 +10,20 @@ from hypothesis import strategies as st
 
 from unihooks import BulkResult, DeliveryState, PayloadMapping, Webhook
 from unihooks._base.times import from_us
-from unihooks._contract.activity import HOUR, SLICE, ActivityRows, EndpointRow, HourRow, activity, hour_counts, report
-from unihooks._contract.histogram import BOUNDS_MS, bucket, percentile, up_to
+from unihooks._contract.activity import (
+    BOUNDS_MS,
+    HOUR,
+    SLICE,
+    ActivityRows,
+    EndpointRow,
+    HourRow,
+    activity,
+    bucket,
+    hour_counts,
+    percentile,
+    report,
+    up_to,
+)
 from unihooks.exceptions import InvalidArgument, NotFound
 
 NOW = 1_000 * HOUR + HOUR // 2

@@ -22,11 +22,13 @@ from unihooks._contract.activity import (
     HourRow,
     StatusFailures,
     TypeFailures,
+    bucket,
     hour_counts,
+    percentile,
     slice_of,
+    up_to,
 )
 from unihooks._contract.filters import Window
-from unihooks._contract.histogram import bucket, percentile, up_to
 from unihooks._contract.leasing import SEEN_WITHIN_US, holder, holder_of
 from unihooks._contract.statistics import FailingEndpoint, SlowEndpoint, Stats, TenantStatistics, WebhookHealth
 from unihooks._model.checks import not_found

@@ -8,6 +8,7 @@ import pytest
 from attrs import evolve
 
 from unihooks._contract.activity import (
+    BOUNDS_MS,
     HOUR,
     SLICE,
     ActivityRows,
@@ -18,7 +19,6 @@ from unihooks._contract.activity import (
     slice_of,
 )
 from unihooks._contract.filters import WebhookFilter
-from unihooks._contract.histogram import BOUNDS_MS
 from unihooks._model.health import HealthState
 from unihooks._model.log import DeliveryState
 from unihooks._model.webhooks import Endpoint, EndpointState, EventSubscription, Webhook
