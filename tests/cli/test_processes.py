@@ -126,6 +126,28 @@ def test_worker_delivers_until_a_signal_and_exits_with_0(tmp_path, number):
     assert [one["state"] for one in value["items"]] == ["delivered"]
 
 
+def test_signal_ends_a_worker_that_still_waits_for_its_database(tmp_path):
+    app = """
+    import time
+    from unihooks import Dispatcher
+    from unihooks.stores import MemoryStore
+    def hang():
+        print("looking", flush=True)
+        time.sleep(60)
+    dispatcher = Dispatcher(MemoryStore())
+    dispatcher.stats = hang
+    """
+    (tmp_path / "hooks_app.py").write_text(textwrap.dedent(app))
+    command = [*UNIHOOKS, "worker", "--app", "hooks_app:dispatcher"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as worker:
+        try:
+            assert worker.stdout.readline() == "looking\n"
+            worker.terminate()
+            assert worker.wait(20) == 0
+        finally:
+            worker.kill()
+
+
 def test_worker_without_a_store_fails_in_one_sentence(tmp_path):
     app = """
     from unihooks import Dispatcher

@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 import signal
+import sys
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -76,12 +77,13 @@ def worker(dispatcher: Dispatcher, *, concurrency: int, per_endpoint: int) -> No
     It then finishes and records the requests in flight, and exits with 0.
     """
     made = Worker(dispatcher, concurrency=concurrency, per_endpoint=per_endpoint)
-    # The worker handles signals only once it runs; one that comes before must stop it too.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: made.stop())
+    # Nothing is in flight yet, and the check below may wait for a database that hangs.
+    _on_signals(lambda *_: sys.exit(0))
     if not logging.getLogger().handlers:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     dispatcher.stats()  # If the store cannot be used, this fails at once, with one sentence.
+    # The worker handles signals only once it runs; one that comes before must stop it too.
+    _on_signals(lambda *_: made.stop())
     # What the application has loaded stays for good. A full garbage collection that includes it stops all deliveries
     # for 35 ms and more; one without it, for 5 ms.
     gc.collect()
@@ -89,6 +91,11 @@ def worker(dispatcher: Dispatcher, *, concurrency: int, per_endpoint: int) -> No
     click.echo(f"worker {os.getpid()} is running; stop it with SIGTERM or Ctrl-C", err=True)
     made.run()
     click.echo(f"worker {os.getpid()} has stopped", err=True)
+
+
+def _on_signals(handler: Callable[..., object]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handler)
 
 
 @click.command()
