@@ -86,5 +86,5 @@ def test_every_import_is_declared():
 
 def test_the_security_policy_says_how_to_report_and_is_in_the_package():
     headings = re.findall(r"^## (.+)$", (ROOT / "SECURITY.md").read_text(encoding="utf-8"), re.MULTILINE)
-    assert headings == ["Report a hole", "What is promised", "What is left to the host"]
+    assert headings == ["Report a vulnerability", "Promises", "The host's responsibilities"]
     assert "SECURITY.md" in PYPROJECT["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]

@@ -59,7 +59,9 @@ payloads = st.recursive(scalars | texts, lambda inner: st.lists(inner) | st.dict
 
 
 # Long enough for the other way of escaping, with characters to escape at the start, later, or nowhere.
-long_texts = st.builds(lambda a, b, c, d: a + b * 1_500 + c + "." * 5_000 + d, texts, texts, texts, texts)
+# What is repeated is short: two of these have to fit into one payload.
+repeated = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+long_texts = st.builds(lambda a, b, c, d: a + b * 1_500 + c + "." * 5_000 + d, texts, repeated, texts, texts)
 
 
 def nested(levels, innermost=None):

@@ -63,9 +63,9 @@ class Scene:
         body, rendering = self.store.delivery_source(tenant, delivery_id)
         return body if rendering is None else rendering.render(body).body
 
-    def unrendered(self, payload: Any = LONG) -> Delivery:
+    def unrendered(self) -> Delivery:
         """Make an event's only delivery fail because its body cannot be made."""
-        delivery = self.pending(payload=payload)
+        delivery = self.pending(payload=LONG)
         claimed = next(one for one in self.claim() if one.id == delivery.id)
         reason = "the payload mapping failed: it is too long"
         result = Result(claimed=claimed, attempt=None, state=DeliveryState.FAILED, reason=reason)
