@@ -79,7 +79,7 @@ def test_live_events_are_measured_beside_a_job(tmp_path):
 def test_one_event_is_followed_from_emit_to_recorded(tmp_path, postgres_dsn):
     rows = _run(tmp_path, "trace", dsn=postgres_dsn)
     assert {"when emit returns", "when it is leased", "when it is recorded", "context switches"} <= set(rows)
-    assert {"transactions", "calls", "round trips", "synced writes of the server's log"} <= set(rows)
+    assert {"transactions", "calls", "round trips", "WAL flushes"} <= set(rows)
 
 
 @pytest.mark.slow
