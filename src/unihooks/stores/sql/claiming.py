@@ -15,7 +15,7 @@ from unihooks._contract.leasing import PATIENCE_US
 from unihooks.abc import ALONE, Capacity, Claimed, Lease, Share, Work
 from unihooks.exceptions import StoreError
 from unihooks.stores.sql.deliveries import all_bodies
-from unihooks.stores.sql.limited import freeing, leasing, lock_limited, settling, take_due
+from unihooks.stores.sql.limited import freeing, leasing, lock_limited, take_due
 from unihooks.stores.sql.transaction import Call, Database, Outcome, Row, Transaction
 
 _TENANTS_PER_CLAIM = 100
@@ -133,7 +133,9 @@ def _claim_limited(database: Database, endpoint_ids: list[str], lease: Lease, ca
         lanes = lock_limited(tx, endpoint_ids)
         take_due(tx, lanes, capacity.copy())
         rows = [row for lane in lanes for row in lane.taken]
-        claimed = _leased(tx, rows, leasing(lanes, lease, tx.now), settling(lanes, lease, tx.now), lease, commit=True)
+        # Each lane is due when its next delivery is due and allowed.
+        settled = Call("settle_limited", [lane.settled(lane.until(lease, tx.now), tx.now) for lane in lanes])
+        claimed = _leased(tx, rows, leasing(lanes, lease, tx.now), [settled], lease, commit=True)
         terms = {lane.endpoint_id: lane.terms(lease) for lane in lanes}
         for one in claimed:
             one.terms = terms[one.endpoint_id]

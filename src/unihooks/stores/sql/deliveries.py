@@ -111,15 +111,6 @@ def lanes_left_alone(
     return frozenset(row[0] for outcome in tx.pipeline(*calls) for row in outcome.rows) if calls else frozenset()
 
 
-def insert(tx: Transaction, rows: Sequence[Row]) -> set[str]:
-    """Insert deliveries, except those that exist already; return the ids of those inserted.
-
-    Rows hold tenant, id, event id, webhook id, endpoint id, product, event
-    type, subject, rendering, replay_of, state, due_at, token, sequence and created_at.
-    """
-    return {row[0] for row in tx.fetch("add_deliveries", rows)}
-
-
 def event_bodies(tx: Transaction, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], bytes]:
     """Return the bodies of events, by tenant and id."""
     wanted = list(dict.fromkeys(keys))

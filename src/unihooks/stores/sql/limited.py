@@ -147,11 +147,6 @@ def leasing(lanes: Iterable[LimitedLane], lease: Lease, now: int) -> list[Call]:
     return [Call("lease", rows, {"until": until, "token": lease.token}) for until, rows in by_end.items()]
 
 
-def settling(lanes: Iterable[LimitedLane], lease: Lease, now: int) -> list[Call]:
-    """Return the call that makes each lane due when its next delivery is due and allowed."""
-    return [Call("settle_limited", [lane.settled(lane.until(lease, now), now) for lane in lanes])]
-
-
 def freeing(claimed: Iterable[Claimed], now: int, *, unsent: bool = False) -> list[Call]:
     """Return the calls that resume lanes whose deliveries have ended or are given back `unsent`; usually none.
 

@@ -260,7 +260,8 @@ def _insert_due(tx: Transaction, tenant: str, rows: Sequence[Row]) -> Collection
         id_ = deliveries.original_id(event[0], event[2]) if replay_of is None else next(ids)
         due_at, sequence = (tx.now, None) if chain is None else (ordering.NEVER, ends.add(chain))
         new.append((tenant, id_, *event, replay_of, "pending", due_at, None, sequence, tx.now))
-    inserted = deliveries.insert(tx, new)
+    # Those that exist already are left out.
+    inserted = {row[0] for row in tx.fetch("add_deliveries", new)}
     freed = tx.pipeline(ordering.freeing(in_order, tx.now))[0].rows
     due = [row[2] for chain, row in zip(chains, rows, strict=True) if chain is None]
     lower_next_due(tx, dict.fromkeys([*due, *(endpoint_id for (endpoint_id,) in freed)], tx.now))

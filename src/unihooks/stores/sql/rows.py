@@ -84,17 +84,11 @@ def secret_rows(webhook: Webhook) -> list[Row]:
 
 def subscription_rows(webhook: Webhook) -> list[Row]:
     """Return the rows of `add_subscriptions`."""
-    return [
-        (
-            webhook.tenant,
-            item.product,
-            item.event_type,
-            webhook.id,
-            position,
-            json.dumps([one.parts() for one in item.where]),
-        )
-        for position, item in enumerate(webhook.subscriptions)
-    ]
+    rows: list[Row] = []
+    for position, one in enumerate(webhook.subscriptions):
+        conditions = json.dumps([condition.parts() for condition in one.where])
+        rows.append((webhook.tenant, one.product, one.event_type, webhook.id, position, conditions))
+    return rows
 
 
 def to_webhook(row: Row, endpoints: Iterable[Row], secrets: Iterable[Row], subscriptions: Iterable[Row]) -> Webhook:

@@ -335,7 +335,8 @@ class SQLStore(Store):
         if last is None:
             # All deliveries have to be looked at, and nobody should have to wait for that.
             unused = self._database.read(tenants.unused_renderings)
-            self._database.write(lambda tx: tenants.erase_renderings(tx, unused))
+            # Those that have been used since are left alone.
+            self._database.write(lambda tx: tx.run("erase_renderings", unused))
             self._database.scrub()
         return count, last
 

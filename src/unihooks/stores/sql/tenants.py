@@ -40,11 +40,6 @@ def unused_renderings(tx: Transaction) -> list[Row]:
     return tx.fetch("unused_renderings")
 
 
-def erase_renderings(tx: Transaction, unused: list[Row]) -> None:
-    """Remove renderings that have not been used since they were found to be unused."""
-    tx.run("erase_renderings", unused)
-
-
 def usage(tx: Transaction, tenant: str) -> Usage:
     """Return how much the tenant has."""
     day_ago = tx.now - DAY
