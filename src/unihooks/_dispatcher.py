@@ -172,7 +172,7 @@ class Dispatcher(Emits, Operates):
             await serving
 
     def drain(self, timeout: float = 10.0) -> DrainResult:
-        """Plan every new event and attempt what is due, then return.
+        """Plan every new event and attempt every due delivery, then return.
 
         It does not wait for future retries or for what other workers hold. After `timeout` seconds it starts nothing
         more and finishes what it has started.

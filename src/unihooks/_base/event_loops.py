@@ -90,7 +90,7 @@ class _GreenLoop:
                     now.loop.call_soon_threadsafe(now.is_over.set)
 
     def has_one_user(self) -> bool:
-        """Tell whether what is under way in the loop is all of one user."""
+        """Return whether all work in the loop belongs to one user."""
         return self._now[os.getpid()].users == 1
 
     def join(self) -> _LoopInUse:

@@ -180,17 +180,17 @@ class QueueThread(ABC, Generic[Q]):
             self._close()
 
     def look(self) -> None:
-        """Release those who wait if the thread is gone: an exception can end it anywhere, even while it does so."""
+        """Release waiting callers if the thread is gone: an exception can end it anywhere, even while it does so."""
         if self._is_settled and not self._thread.is_alive():
             self._end(None)
 
     @abstractmethod
     def _work(self) -> None:
-        """Take calls, make them, and tell those who wait."""
+        """Take calls, make them, and pass on their results."""
 
     @abstractmethod
     def _close(self) -> None:
-        """Close what the thread used."""
+        """Close the thread's resources."""
 
     def _take(self, line: deque[Q]) -> bool:
         """Take the next call of a line; False if there is none."""
@@ -266,7 +266,7 @@ class QueueThread(ABC, Generic[Q]):
 
 
 def ended(error: BaseException | None) -> StoreError:
-    """Return the error for those who wait for a thread that has died."""
+    """Return the error for callers that wait for a thread that has died."""
     how = "" if error is None else f" with {error!r}"
     failure = StoreError(
         f"a thread of the store ended{how}; it is not known whether this was stored: check, then try again",

@@ -26,7 +26,7 @@ class FailuresInARow:
     _tripping: dict[str, str] = field(factory=dict)
 
     def trips(self, claimed: Claimed, decision: Decision, breaker: CircuitBreaker | None) -> bool:
-        """Count an attempt; tell whether to leave its endpoint alone until the store has decided."""
+        """Count an attempt; return whether to pause its endpoint until the store has decided."""
         endpoint_id = claimed.endpoint_id
         if decision.state is DeliveryState.DELIVERED:
             self.counts.pop(endpoint_id, None)

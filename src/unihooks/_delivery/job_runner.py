@@ -62,7 +62,7 @@ class JobRunner:
             self._task.cancel()
 
     async def drain(self, seconds: float) -> bool:
-        """Do one slice, if there is one, without a pace but within the rate; tell whether there may be another."""
+        """Do one slice, if there is one, without a pace but within the rate; return whether there may be another."""
         if not self._is_unfinished:
             return False
         advanced = await self._advance(_MOST_PER_SLICE, patient=False)

@@ -45,7 +45,7 @@ class Attempted:
     warnings: tuple[str, ...]
 
     def result(self) -> Result:
-        """Return what the store keeps."""
+        """Return the result as the store keeps it."""
         prepared, response = self.prepared, self.response
         attempt = AttemptRow(
             self.claimed.attempt_count + 1,
@@ -73,7 +73,7 @@ class Unsent:
     retry_in_us: int | None = None
 
     def result(self) -> Result:
-        """Return what the store keeps."""
+        """Return the result as the store keeps it."""
         state = DeliveryState.FAILED if self.retry_in_us is None else DeliveryState.PENDING
         return Result(self.claimed, None, state, self.retry_in_us, self.reason)
 

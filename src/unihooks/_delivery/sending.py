@@ -235,7 +235,7 @@ class Sender:
         return decision
 
     def recorded(self, results: Iterable[Result], recorded: Recorded) -> None:
-        """Resume endpoints that were to be disabled or left alone: the store now decides which are due.
+        """Resume endpoints that were about to be disabled or paused: the store now decides which are due.
 
         Their leased deliveries are given back.
         """

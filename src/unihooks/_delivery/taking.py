@@ -83,7 +83,7 @@ class Taker:
     # Taking work.
 
     async def take(self) -> None:
-        """Plan and claim once what is there."""
+        """Plan and claim once."""
         taken = self._state.take_next()
         if self._under_way is not None:
             # A thread that emits has accepted the invitation of the last rest.
@@ -99,7 +99,7 @@ class Taker:
             await self._claim()
 
     async def look_everywhere(self) -> None:
-        """Plan and claim once what is there, including what was not found a moment ago."""
+        """Plan and claim once, even if the last look found nothing."""
         self._backoff.end()
         self._plan_backoff.end()
         self._state.changed()

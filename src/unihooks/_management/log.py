@@ -79,7 +79,7 @@ class Log:
         limit: int = 50,
         cursor: str | None = None,
     ) -> Page[Event]:
-        """List what was emitted, with payloads."""
+        """List events, with their payloads."""
         about = {"product": product, "event_type": event_type, "subject": subject}
         filters = EventFilter(**_converted(**about, since=since, until=until))
         fetch = partial(self._settings.open_store.list_events, check_tenant(tenant), filters)

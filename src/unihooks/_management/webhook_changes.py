@@ -95,11 +95,11 @@ class WebhookChanges(WebhookReading):
         return self._revise(id, tenant, lambda current: self._changed(current, changes), version)
 
     def activate(self, id: str, *, tenant: str = "default", version: int | None = None) -> Webhook:
-        """Switch a webhook on: it gets events emitted from now on, and held deliveries go on."""
+        """Activate a webhook: it gets events emitted from now on, and held deliveries resume."""
         return self._revise(id, tenant, self._activated, version)
 
     def deactivate(self, id: str, *, tenant: str = "default", version: int | None = None) -> Webhook:
-        """Switch a webhook off: it gets no later events, and its pending deliveries are held."""
+        """Deactivate a webhook: it gets no later events, and its pending deliveries are held."""
         return self._revise(id, tenant, self._deactivated, version)
 
     aadd = awaitable(add)

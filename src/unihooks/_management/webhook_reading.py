@@ -94,7 +94,7 @@ class WebhookReading:
         return self._settings.open_store.webhook_health(check_tenant(tenant), wanted)
 
     def activity(self, webhook_id: str, *, tenant: str = "default", hours: int = 24) -> Activity:
-        """Return what was sent to a webhook in the last hours (1 to 720), with latencies."""
+        """Return the attempts of a webhook in the last hours (1 to 720), with latencies."""
         check_tenant(tenant)
         check_id("webhook", webhook_id)
         now = self._settings.open_store.now()
@@ -103,7 +103,7 @@ class WebhookReading:
         return activity(rows, since, now, self._settings.deadline * 1000)
 
     def report(self, webhook_id: str, *, tenant: str = "default", hours: int = 24, step: timedelta = _HOUR) -> Report:
-        """Return what was sent to a webhook in the last hours (1 to 720), step by step and by endpoint.
+        """Return the attempts of a webhook in the last hours (1 to 720), by time steps and by endpoint.
 
         Steps are multiples of an hour; within the last hour, they may be 5 minutes.
         """

@@ -43,7 +43,7 @@ class Webhooks(WebhookChanges):
     def enable_endpoint(
         self, id: str, endpoint_id: str, *, tenant: str = "default", version: int | None = None
     ) -> Endpoint:
-        """Enable a disabled endpoint; its held deliveries go on."""
+        """Enable a disabled endpoint; its held deliveries resume."""
 
         def revise(current: Webhook) -> Webhook:
             endpoint = find_endpoint(current, endpoint_id)
@@ -114,7 +114,7 @@ class Webhooks(WebhookChanges):
         payload: Any = None,
         endpoint_id: str | None = None,
     ) -> Attempts:
-        """Send one signed, mapped request to each endpoint, or to one, and return what came back.
+        """Send one signed, mapped request to each endpoint, or to one, and return the attempts.
 
         Works for inactive webhooks, too. If no payload is given, the catalog's example is sent. Nothing is retried, and
         nothing is kept in the log. Raises `LimitReached` if too many tests of the tenant are running.

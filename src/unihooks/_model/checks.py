@@ -124,7 +124,7 @@ def check_member(name: str, value: object, kind: type[E], error: type[UnihooksEr
 
 
 def check_text(name: str, value: object, *, at_most: int) -> None:
-    """Raise InvalidWebhook for what is not text, is too long, or cannot be stored."""
+    """Raise InvalidWebhook for a value that is not text, is too long, or cannot be stored."""
     if not isinstance(value, str):
         raise InvalidWebhook(f"{name} must be a text, not {type(value).__name__}", name=name)
     if len(value) > at_most:

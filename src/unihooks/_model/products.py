@@ -165,7 +165,7 @@ class Product:
 
 
 def check_texts(**texts: object) -> None:
-    """Raise UnknownEventType for what is neither text nor None."""
+    """Raise UnknownEventType for a value that is neither text nor None."""
     for name, value in texts.items():
         if value is not None and not isinstance(value, str):
             raise UnknownEventType(f"{name} must be text or None, not {type(value).__name__}", name=name)

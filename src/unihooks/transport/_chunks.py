@@ -36,7 +36,7 @@ class ChunkReader:
         self._pending = b""
 
     def feed(self, data: bytes, add: Callable[[bytes], None], most: int) -> bytes:
-        """Pass the payload in `data` to `add`, but stop after more than so many chunks and trailers.
+        """Pass the payload in `data` to `add`, but stop after too many chunks and trailers.
 
         Return what follows the body once the body has ended.
         """

@@ -90,7 +90,7 @@ def timed_out(seconds: float, doing: Kept) -> TimedOut:
 
 
 def status_fault(status: int) -> str | None:
-    """Return what is wrong with a status, or None."""
+    """Return the fault of a status, or None."""
     if status not in _STATUSES:
         return _IMPOSSIBLE_STATUS(status=status)
     if status == _SWITCHING_PROTOCOLS:

@@ -44,7 +44,7 @@ class Story:
         self._headers_shown = False
 
     def registered(self, webhook: Webhook, path: Path) -> None:
-        """Print what the customer has configured."""
+        """Print the customer's configuration."""
         self._step("A customer adds a webhook and activates it")
         self._fields(
             ("store", f"{path} (SQLite)"),
@@ -57,12 +57,12 @@ class Story:
         )
 
     def emitted(self, event: Event) -> None:
-        """Print what the host has emitted."""
+        """Print the emitted event."""
         self._step("The host emits an event, which is stored on disk before anything is sent")
         self._fields(("event", event.id), ("type", f"{event.product} {event.event_type}"))
 
     def mapped(self, before: Any, after: Any) -> None:
-        """Print what the mapping changes in the payload."""
+        """Print the changes that the mapping makes in the payload."""
         self._step("The mapping turns the payload into the one that this customer wants")
         for mark, line in _changes(before, after):
             self._say(f"{mark} {line}", {"-": "red", "+": "green"}.get(mark, ""))

@@ -144,7 +144,7 @@ def followed(
 
 
 def changes(healths: dict[str, LaneHealth], hours: dict[str, Counts]) -> list[HealthChange]:
-    """Judge lanes, and return what has changed."""
+    """Judge lanes, and return their changes."""
     judged = (lane.change(endpoint_id, hours[endpoint_id]) for endpoint_id, lane in healths.items())
     return [one for one in judged if one is not None]
 

@@ -100,7 +100,7 @@ def _listed(tx: Transaction, tenant: str, filters: DeliveryFilter, window: Windo
 
 
 def count_deliveries(tx: Transaction, tenant: str, filters: DeliveryFilter, most: int) -> int:
-    """Count deliveries, at most so many."""
+    """Count deliveries up to a limit."""
     if filters.search is not None:
         return min(most, len(_searched(tx, tenant, filters, Window(limit=most))))
     head, selection = _counted(tx, tenant, filters)
@@ -108,7 +108,7 @@ def count_deliveries(tx: Transaction, tenant: str, filters: DeliveryFilter, most
 
 
 def tally_deliveries(tx: Transaction, tenant: str, filters: DeliveryFilter, most: int) -> tuple[int, bool]:
-    """Count deliveries, at most so many, and say whether these are all."""
+    """Count deliveries up to a limit, and say whether these are all."""
     if filters.search is not None:
         most = min(most, _MOST_SEARCHED)
         found = len(_searched(tx, tenant, filters, Window(limit=most + 1)))
