@@ -8,11 +8,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from unihooks.console.host.settings import ConsoleSettings
 
 
-def content_security_policy(settings: ConsoleSettings) -> str:
-    """Return the policy: only the console's own files, nothing inline, and forms only to this site."""
-    images = " ".join(["'self'", "data:", *filter(None, [settings.branding.logo_origin])])
-    return "; ".join(
-        (
+class SecurityHeaders:
+    """An ASGI application that adds the headers to every response of another one, errors included."""
+
+    def __init__(self, app: ASGIApp, settings: ConsoleSettings) -> None:
+        self._app = app
+        images = " ".join(["'self'", "data:", *filter(None, [settings.branding.logo_origin])])
+        # Only the console's own files, nothing inline, and forms only to this site.
+        policy = [
             "default-src 'none'",
             "script-src 'self'",
             "style-src 'self'",
@@ -21,19 +24,11 @@ def content_security_policy(settings: ConsoleSettings) -> str:
             "form-action 'self'",
             "base-uri 'none'",
             f"frame-ancestors {' '.join(settings.frame_ancestors)}",
-        )
-    )
-
-
-class SecurityHeaders:
-    """An ASGI application that adds the headers to every response of another one, errors included."""
-
-    def __init__(self, app: ASGIApp, settings: ConsoleSettings) -> None:
-        self._app = app
+        ]
         self._headers = {
             # A response without it comes from somewhere else, such as a proxy, so scripts leave the page as it is.
             "console-answer": "1",
-            "content-security-policy": content_security_policy(settings),
+            "content-security-policy": "; ".join(policy),
             "x-content-type-options": "nosniff",
             "referrer-policy": "no-referrer",
             "cross-origin-opener-policy": "same-origin",

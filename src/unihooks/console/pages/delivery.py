@@ -72,8 +72,7 @@ def _shown(request: Request, *, body: bytes, **values: Any) -> Response:
 async def replay(request: Request, form: Form) -> Response:
     """Send the same content again, as a new delivery."""
     settings, tenant = settings_of(request), viewer_of(request).tenant
-    wait = settings.rates.replays.take(tenant)
-    if wait:
+    if wait := settings.rates.replays.take(tenant):
         return too_many(request, wait)
     delivery = await settings.dispatcher.log.areplay(request.path_params["delivery_id"], tenant=tenant)
     return _return(request, form, delivery, "replayed")

@@ -84,8 +84,7 @@ async def take_in(request: Request) -> Response:
     receiver = await in_own_thread(receivers.find_receiver, store, request.path_params["receiver_id"])
     if receiver is None:
         return PlainTextResponse("This test receiver is not there any more.\n", 404)
-    wait = settings.rates.received.take(receiver.id)
-    if wait:
+    if wait := settings.rates.received.take(receiver.id):
         return PlainTextResponse("Too many requests.\n", 429, {"retry-after": str(math.ceil(wait))})
     body, size = bytearray(), 0
     async for chunk in request.stream():

@@ -63,8 +63,7 @@ async def replay_selected(request: Request, form: Form) -> Response:
     place = delivery_filters.unpacked(form.get("in"))
     if not ids:
         return back_to_log(request, place, "none_selected")
-    wait = limiter.take(tenant, len(ids))
-    if wait:
+    if wait := limiter.take(tenant, len(ids)):
         return too_many(request, wait)
     made = [await _replay(request, one) for one in ids].count(True)
     limiter.give_back(tenant, len(ids) - made)

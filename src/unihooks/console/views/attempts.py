@@ -77,11 +77,8 @@ def readable(data: bytes) -> str:
 
 def shown(text: str) -> str:
     """Replace control characters, and those that change the direction of the text after them."""
-    return "".join(one if _is_shown(one) else "\N{REPLACEMENT CHARACTER}" for one in text)
-
-
-def _is_shown(character: str) -> bool:
-    return character.isprintable() or character in _KEPT or unicodedata.category(character) == "Zs"
+    kept = {one for one in set(text) if one.isprintable() or one in _KEPT or unicodedata.category(one) == "Zs"}
+    return "".join(one if one in kept else "\N{REPLACEMENT CHARACTER}" for one in text)
 
 
 def curl(url: str, headers: Iterable[tuple[str, str]], body: bytes) -> str:
