@@ -14,7 +14,7 @@ from unihooks._base.per_process import inside
 from unihooks._base.queue_thread import OneShot, QueueThread
 from unihooks.exceptions import StoreError
 
-OUTCOME_UNKNOWN = "a thread of the store ended.* whether this was stored is not known"
+OUTCOME_UNKNOWN = "a thread of the store ended.* it is not known whether this was stored"
 PATIENCE = 20
 
 

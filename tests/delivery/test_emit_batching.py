@@ -104,7 +104,7 @@ async def test_an_interrupted_submission_leaves_no_caller_waiting(monkeypatch):
     waiting = [EmitBatcher(store).submit(event(number)) for number in range(2)]
     outcomes = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 20)
     assert {type(one) for one in outcomes} == {StoreError}
-    assert "interrupted by Enough(); whether this was stored is not known" in str(outcomes[0])
+    assert "interrupted by Enough(); it is not known whether this was stored" in str(outcomes[0])
     assert isinstance(reported[0]["exception"], Enough)
 
 
