@@ -101,7 +101,7 @@ class Engine:
             self._sender.close()
             self._threads.close()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LAST_SECONDS):
+                async with asyncio.timeout(_LAST_SECONDS / 2):
                     await self._transport.aclose()
                     if not self._is_aborted:
                         # A call that continues would open the store again after the host has closed it.

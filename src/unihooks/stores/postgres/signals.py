@@ -10,6 +10,7 @@ from contextlib import suppress
 from enum import Enum, auto
 from queue import SimpleQueue
 from selectors import EVENT_READ, DefaultSelector
+from time import monotonic
 
 from unihooks.abc import Watcher
 from unihooks.exceptions import StoreError
@@ -27,7 +28,7 @@ _CONNECT_AGAIN_SECONDS = 2.0
 _LOOK_FOR_POOLER_SECONDS = 60.0
 _BETWEEN_NOTIFIES = 0.005
 _WORKER_FIRST = 0.004
-_STOP_SECONDS = 2.0
+_STOP_SECONDS = 1.0
 
 
 class Hearing(Enum):
@@ -104,10 +105,11 @@ class Signals:
         self._stopping.set()
         self._vacant.set()
         self._due.put(None)
+        until = monotonic() + _STOP_SECONDS
         for thread in self._threads.values():
             # It may be waiting for a server that does not respond; an interrupted start is not waited for either.
             with suppress(RuntimeError):
-                thread.join(_STOP_SECONDS)
+                thread.join(max(0.0, until - monotonic()))
 
     def _ensure(self, name: str) -> None:
         # No lock, which a finaliser might find held by the code it interrupts: whoever removes the name starts the
