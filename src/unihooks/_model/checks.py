@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Collection
 from datetime import datetime
 from enum import StrEnum
 from typing import TypeGuard, TypeVar
 
 from unihooks._base.sentences import said
+from unihooks._base.texts import brief
 from unihooks._base.times import to_us
 from unihooks._message.payload import is_utf8
 from unihooks._model.log import NO_RESPONSE
@@ -67,11 +69,13 @@ def check_number(name: str, value: object, *, at_most: int) -> int:
 
 
 def check_count(name: str, value: object) -> None:
-    """Raise TypeError or InvalidArgument for anything but a whole number of at least 1."""
+    """Raise TypeError or InvalidArgument for anything but a whole number of at least 1 that databases can count to."""
     if not is_whole(value):
         raise TypeError(f"{name} must be a whole number, such as 100, not {value!r}")
     if value < 1:
-        raise InvalidArgument(f"{name} must be at least 1, not {value}", name=name)
+        raise InvalidArgument(f"{name} must be at least 1, not {brief(value)}", name=name)
+    if value > sys.maxsize:
+        raise InvalidArgument(f"{name} must be at most sys.maxsize, not {brief(value)}", name=name)
 
 
 def check_moment(name: str, value: object) -> int:
