@@ -298,3 +298,8 @@ async def test_pasted_lines_become_rows(browser):
     page = await browser.press(page, "add-header")
     page = await browser.press(page, "paste-headers:0", {"pasted": "X-One: 1\nX-Two: a: b\nnonsense"})
     assert [value for name, value in fields_of(page) if name == "header_name"] == ["X-One", "X-Two"]
+
+
+@pytest.mark.parametrize("path", ["/new/%00", "/new/%00/details", "/new/%00/receiver"])
+async def test_an_id_that_no_store_can_keep_is_not_found(browser, path):
+    assert (await browser.get(path)).status_code == 404

@@ -15,6 +15,7 @@ from unihooks._base.awaitable import in_own_thread
 from unihooks._base.ids import made_at, new_id
 from unihooks._base.times import DAY, SECOND, from_us
 from unihooks._dispatcher import Dispatcher
+from unihooks._model.checks import check_id
 from unihooks.abc import State, StateKey, StateKind, Store
 from unihooks.console.draft import values
 from unihooks.console.draft.draft import STEPS, Draft, Room
@@ -231,7 +232,7 @@ class Drafts:
         return min(MOST_DRAFTS + others, _MOST_OF_A_NAME)
 
     def _key(self, kind: StateKind, id_: str) -> StateKey:
-        return StateKey(self.tenant, self.owner, kind, id_)
+        return StateKey(self.tenant, self.owner, kind, check_id("draft", id_))
 
     def _read(self, state: State) -> KeptDraft | None:
         draft = values.read(state.value["draft"])

@@ -16,6 +16,7 @@ from attrs import field, frozen
 
 from unihooks._base.ids import new_id
 from unihooks._base.times import DAY, from_us
+from unihooks._model.checks import storable
 from unihooks.abc import State, StateKey, StateKind, Store
 from unihooks.exceptions import Conflict
 
@@ -73,7 +74,7 @@ def open_receiver(store: Store, tenant: str, owner: str, draft_id: str) -> TestR
 
 def find_receiver(store: Store, id: str) -> TestReceiver | None:
     """Return the receiver with this id in its URL."""
-    found = store.find_state(StateKind.RECEIVER, id)
+    found = store.find_state(StateKind.RECEIVER, id) if storable(id) else None
     return None if found is None else _to_receiver(found)
 
 
