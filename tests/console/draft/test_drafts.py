@@ -10,6 +10,7 @@ from console_browser import CANARY, fields_of, text_of
 from unihooks.console import Permission, Viewer, create_console
 from unihooks.console.draft.draft import FIELDS, STEP_OF, STEPS
 from unihooks.console.host.rates import Limiter, Rate, Rates
+from unihooks.exceptions import StoreError
 from unihooks.testing import FakeClock
 
 URL = "https://crm.example.com/hooks"
@@ -301,5 +302,10 @@ async def test_pasted_lines_become_rows(browser):
 
 
 @pytest.mark.parametrize("path", ["/new/%00", "/new/%00/details", "/new/%00/receiver"])
-async def test_an_id_that_no_store_can_keep_is_not_found(browser, path):
+async def test_an_id_that_no_store_can_keep_is_not_found(browser, dispatcher, monkeypatch, path):
+    def refuse(key):
+        # As PostgreSQL does.
+        raise StoreError(f"{key.id!r} cannot be stored")
+
+    monkeypatch.setattr(dispatcher.settings.store, "get_state", refuse)
     assert (await browser.get(path)).status_code == 404
