@@ -94,6 +94,11 @@ def create_console(
         translate=translate,
         api_security=api_security,
     )
+    return _build(settings)
+
+
+def _build(settings: ConsoleSettings) -> ASGIApp:
+    """Return the application of these settings, with all that its requests pass through."""
     app = Starlette(
         routes=[*api_routes(), *page_routes()],
         middleware=[Middleware(Compression), Middleware(Gate)],
