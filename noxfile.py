@@ -9,7 +9,7 @@ import nox
 nox.needs_version = ">=2025.5"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_existing_virtualenvs = True
-nox.options.sessions = ["tests", "slow", "lowest", "coverage", "lint", "types", "imports", "docs"]
+nox.options.sessions = ["tests", "slow", "lowest", "lint", "types", "imports", "docs"]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 # Many tests wait for a deadline or for another process: two cores have room for four at a time.
@@ -47,39 +47,27 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests against the installed wheel, but for the slow ones, and report what they cover."""
-    run_tests(session, "-m", "not slow")
+    """Run all but the slow tests against the installed wheel, and hold their coverage against the threshold."""
+    session.install(".[all]", *groups("tests"))
+    # A whole path, since tests change the folder.
+    measured = {"COVERAGE_FILE": str(Path(".coverage").resolve()), **COMPILED}
+    session.run("coverage", "erase", env=measured)
+    session.run("coverage", "run", "-m", "pytest", *IN_PARALLEL, "-m", "not slow", *session.posargs, env=measured)
+    session.run("coverage", "combine", "--quiet", env=measured)
     # A part of the tests cannot reach the threshold of the whole.
-    session.run("coverage", "report", "--fail-under=0", env={"COVERAGE_FILE": coverage_file(session.name)})
+    session.run("coverage", "report", *(["--fail-under=0"] if session.posargs else []), env=measured)
 
 
 @nox.session
 def slow(session: nox.Session) -> None:
-    """Run the slow tests: they kill processes and servers, run the benchmarks small, and start other programs."""
-    # Later than that, a test hangs and the stacks of its threads are of use.
-    run_tests(session, "-m", "slow", "-o", "faulthandler_timeout=300")
+    """Run the slow tests: they kill processes and servers, run the benchmarks small, and start other programs.
 
-
-def run_tests(session: nox.Session, *chosen: str) -> None:
-    """Run some of the tests in parallel; keep what they cover for the session `coverage`."""
+    They cover next to nothing that the others do not, so their coverage is not worth its time.
+    """
     session.install(".[all]", *groups("tests"))
-    measured = {"COVERAGE_FILE": coverage_file(session.name), **COMPILED}
-    session.run("coverage", "erase", env=measured)
-    session.run("coverage", "run", "-m", "pytest", *IN_PARALLEL, *chosen, *session.posargs, env=measured)
-    session.run("coverage", "combine", "--quiet", env=measured)
-
-
-def coverage_file(name: str) -> str:
-    """Return where a session keeps what it covered: a whole path, since tests change the folder."""
-    return str(Path(f".coverage-{name}").resolve())
-
-
-@nox.session
-def coverage(session: nox.Session) -> None:
-    """Hold what the sessions `tests` and `slow` covered together against the threshold."""
-    session.install("coverage>=7.10")
-    session.run("coverage", "combine", "--quiet", "--keep", coverage_file("tests"), coverage_file("slow"))
-    session.run("coverage", "report")
+    # Later than that, a test hangs and the stacks of its threads are of use.
+    late = ("-o", "faulthandler_timeout=300")
+    session.run("pytest", *IN_PARALLEL, "-m", "slow", *late, *session.posargs, env=COMPILED)
 
 
 @nox.session

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,6 @@ from pathlib import Path
 import pgbouncer
 import postgres_server
 import pytest
-from processes import unmeasured
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "bench.py"
 RENDER = SCRIPT.with_name("render.py")
@@ -20,7 +20,7 @@ def _run(folder, *arguments, dsn=""):
     """Run small benchmarks, on the tests' own server if they need one; return the rows by label."""
     figures = folder / f"{arguments[0]}.json"
     command = [sys.executable, str(SCRIPT), *arguments, "--small", "--json", str(figures)]
-    environment = unmeasured(**{postgres_server.VARIABLE: dsn})
+    environment = {**os.environ, postgres_server.VARIABLE: dsn}
     run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=540, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
     [table] = json.loads(figures.read_text())["tables"]

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from processes import unmeasured
 
 SCRIPT = Path(__file__).with_name("crash.py")
 
@@ -22,7 +21,7 @@ SCRIPT = Path(__file__).with_name("crash.py")
 )
 def test_no_event_is_lost_and_only_deliveries_in_flight_are_repeated_when_processes_are_killed_or_frozen(options):
     command = [sys.executable, str(SCRIPT), *options]
-    run = subprocess.run(command, env=unmeasured(), capture_output=True, text=True, timeout=540, check=False)
+    run = subprocess.run(command, capture_output=True, text=True, timeout=540, check=False)
     sys.stdout.write(run.stdout)
     assert run.returncode == 0, run.stdout + run.stderr[-4_000:]
     assert "\nlost: 0\n" in run.stdout

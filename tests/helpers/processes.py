@@ -23,12 +23,6 @@ dispatcher = Dispatcher(
 """
 
 
-def unmeasured(**variables: str) -> dict[str, str]:
-    """Return the environment without coverage: tracing doubles the CPU of scripts that make load."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
-    return {**inherited, **variables}
-
-
 def line_of(stream: IO[str], seconds: float = 60) -> str:
     """Return the first line that a process writes; fail if there is none."""
     assert select.select([stream], [], [], seconds)[0], "the process has written nothing in time"
