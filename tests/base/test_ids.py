@@ -6,9 +6,10 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from interruptions import interrupted
 
-from unihooks._base.ids import derived_id, derived_span, first_id, made_at, new_id, new_ids
+from unihooks._base.ids import _Sequence, derived_id, derived_span, first_id, made_at, new_id, new_ids
 
 SECOND = 1_000_000
 
@@ -48,6 +49,15 @@ def test_derived_ids_sort_by_the_time_of_their_parents():
     made = [derived_id("dlv_", parent, "key") for parent in parents]
     assert made == sorted(made)
     assert made[-1][4:14] == parents[-1][4:14]
+
+
+@pytest.mark.parametrize("random", [bytes(10), b"\xff" * 10], ids=["lowest", "highest"])
+def test_derived_ids_of_one_millisecond_sort_as_their_parents_do(monkeypatch, random):
+    monkeypatch.setattr("os.urandom", lambda _: random)
+    monkeypatch.setattr("unihooks._base.ids._sequence", _Sequence())
+    parents = [*new_ids("evt_", 1_000, 100), new_id("evt_", 1_000)]
+    made = [derived_id("dlv_", parent, "key") for parent in parents]
+    assert made == sorted(made)
 
 
 def test_a_span_holds_what_is_derived_from_its_parent_and_nothing_of_those_made_together_with_it():

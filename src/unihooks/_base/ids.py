@@ -11,6 +11,7 @@ _PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]
 # The character that each byte of a hash becomes.
 _LETTERS = bytes(ord(_ALPHABET[byte & 31]) for byte in range(256))
 _HASHED = 13
+_TOP_OF_DERIVED = 1 << 14
 
 
 class _Sequence:
@@ -65,8 +66,9 @@ class _Sequence:
         if millisecond == self._millisecond:
             self._tail += 1
         else:
-            # The top bit stays clear, so that counting up cannot overflow.
-            self._tail = int.from_bytes(os.urandom(10), "big") >> 1
+            # These bits stay clear: the first, so that counting up cannot overflow, and the top one of the three
+            # characters that `derived_id` takes over, so that thousands of derived identifiers keep the order, too.
+            self._tail = int.from_bytes(os.urandom(10), "big") >> 1 & ~_TOP_OF_DERIVED
         # Up to 1,024 identifiers share all but their last two characters, so the rest is encoded once.
         if millisecond != self._millisecond or self._tail & 1023 == 0:
             self._millisecond = millisecond
@@ -119,7 +121,7 @@ def made_at(id_: str) -> int:
 
 
 def derived_id(prefix: str, parent: str, key: str) -> str:
-    """Return the identifier that stands for `key` under `parent`, always the same one; it sorts by the parent's time.
+    """Return the identifier that stands for `key` under `parent`, always the same one; it sorts as the parent does.
 
     All identifiers of one parent begin alike, and hardly any of another parent do: see `derived_span`.
     """
